@@ -1,0 +1,124 @@
+"""Settings: defaults < `[tool.trunkline]` of pyproject.toml < TRUNKLINE_* < flags."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from trunkline.errors import ConfigurationError
+from trunkline.model.api import Limits
+
+__all__ = ["Settings", "parse_address", "parse_limits", "settings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a node runs.
+
+    Attributes:
+        host: address to listen at.
+        port: port to listen at; 0 lets the system choose.
+        store: where documents live: "sqlite:", "sqlite:///FILE" or "memory:".
+        web: folder of static files; None for none.
+        admin: "HOST:PORT" of /live and /ready, "off", or None: the same host, the port above.
+        limit: limits that differ from those a program declares, by name.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    store: str = "sqlite:"
+    web: str | None = None
+    admin: str | None = None
+    limit: Mapping[str, float] = field(default_factory=dict)
+
+
+def settings(folder: Path, flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings in force for a program in `folder`; a flag that is None was not given.
+
+    Raises:
+        ConfigurationError: a name or a value is wrong.
+    """
+    known = {f.name for f in fields(Settings)}
+    merged = Settings()
+    for source, values in (
+        ("[tool.trunkline] of pyproject.toml", _from_pyproject(folder)),
+        ("the environment", _from_environment(os.environ if environ is None else environ, known)),
+        ("the command line", {name: value for name, value in flags.items() if value is not None}),
+    ):
+        for name, value in values.items():
+            if name not in known:
+                raise ConfigurationError(f"{source} sets {name!r}; known are {', '.join(sorted(known))}")
+            merged = replace(merged, **{name: _typed(source, name, value, merged)})
+    return merged
+
+
+def parse_address(text: str, what: str) -> tuple[str, int]:
+    """Host and port of "HOST:PORT"."""
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65535:
+        raise ConfigurationError(f"{what} is {text!r}; expected HOST:PORT, such as 127.0.0.1:8001")
+    return host.strip("[]"), int(port)
+
+
+def parse_limits(source: str, texts: list[str] | Mapping[str, Any]) -> dict[str, float]:
+    """Limits by name, of "NAME=NUMBER" texts or of a table."""
+    pairs = texts.items() if isinstance(texts, Mapping) else [_split(source, text) for text in texts]
+    known = {f.name: f.type for f in fields(Limits)}
+    parsed: dict[str, float] = {}
+    for name, value in pairs:
+        if name not in known:
+            raise ConfigurationError(f"{source} limits {name!r}; known are {', '.join(known)}")
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            number = 0
+        if not 0 < number < float("inf"):
+            raise ConfigurationError(f"{source} sets limit {name} to {value!r}; expected a number above 0")
+        parsed[name] = int(number) if name.endswith("_bytes") else number
+    return parsed
+
+
+def _split(source: str, text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ConfigurationError(f"{source} has limit {text!r}; expected NAME=NUMBER, such as frame_bytes=65536")
+    return name.strip(), value.strip()
+
+
+def _from_pyproject(folder: Path) -> dict[str, Any]:
+    file = folder / "pyproject.toml"
+    if not file.is_file():
+        return {}
+    try:
+        table = tomllib.loads(file.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigurationError(f"{file} cannot be read: {error}") from None
+    found = table.get("tool", {}).get("trunkline", {})
+    return dict(found)
+
+
+def _from_environment(environ: Mapping[str, str], known: set[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name in known:
+        value = environ.get(f"TRUNKLINE_{name.upper()}")
+        if value:
+            found[name] = value.split(",") if name == "limit" else value
+    return found
+
+
+def _typed(source: str, name: str, value: Any, merged: Settings) -> Any:
+    if name == "limit":
+        return {**merged.limit, **parse_limits(source, value)}
+    if name == "port":
+        try:
+            port = int(value)
+        except (TypeError, ValueError):
+            port = -1
+        if not 0 <= port <= 65535:
+            raise ConfigurationError(f"{source} sets port to {value!r}; expected 0 to 65535")
+        return port
+    return str(value)

@@ -1,0 +1,1 @@
+"""Seam 3: sending to, closing and asking about a connection, wherever it is."""

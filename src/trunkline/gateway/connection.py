@@ -1,0 +1,482 @@
+"""One client's connection: bytes in, messages to its handlers in order, replies and closes out.
+
+The bytes of a read are parsed in one loop; the messages wait in `_queue`, and one runner Task hands them to
+their handlers one after another. The Task ends when nothing waits. What a loop turn puts on the output is
+one write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, cast
+
+from trunkline import limits
+from trunkline.connections.base import ConnectionInfo
+from trunkline.errors import SlowConsumer
+from trunkline.gateway import http
+from trunkline.gateway.dispatcher import error_body, log_handler_error, select_route, timed_out
+from trunkline.gateway.lifecycle import State, Trigger, after
+from trunkline.model.api import DISCONNECT_ROUTE, CompiledRoute, Response
+from trunkline.model.events import CONNECT, DISCONNECT, MESSAGE, Event, Handshake, Identity
+from trunkline.wire.frames import OP_PONG, encode_close, encode_frame, encode_message
+from trunkline.wire.handshake import accept_response
+from trunkline.wire.messages import Close, Failed, MessageParser, Ping
+
+if TYPE_CHECKING:
+    from contextvars import Context
+
+    from trunkline.gateway.server import Gateway, Stage
+
+__all__ = ["Connection"]
+
+_OPEN, _DRAINING, _GONE = State.OPEN, State.DRAINING, State.GONE
+_CONNECTING, _CLOSING = State.CONNECTING, State.CLOSING
+
+
+class _HandlerTimeout(Exception):  # noqa: N818
+    """The handler was cancelled at its deadline."""
+
+
+class Connection(asyncio.BufferedProtocol):
+    """The protocol of one WebSocket connection, from the decision about its handshake to its end."""
+
+    __slots__ = (
+        "_calls", "_close_code", "_close_reason", "_context", "_deadline", "_full_since", "_gateway", "_identity",
+        "_out", "_out_bytes", "_parser", "_pong", "_queue", "_reading_paused", "_runner", "_stage", "_state",
+        "_taken", "_transport", "_writable", "_writing_paused", "active_at", "opened_at",
+    )  # fmt: skip
+
+    def __init__(self, gateway: Gateway, stage: Stage, identity: Identity, transport: asyncio.Transport) -> None:
+        api = stage.api
+        self._gateway = gateway
+        self._stage = stage
+        self._identity = identity
+        self._transport = transport
+        self._context: Context = gateway.context.copy()
+        self._parser = MessageParser(
+            frame_bytes=api.limits.frame_bytes, message_bytes=api.limits.message_bytes, binary=api.binary
+        )
+        self._state = State.CONNECTING
+        self._close_code = limits.CLOSE_ABNORMAL
+        self._close_reason = limits.REASON_ABNORMAL
+        self._deadline = 0.0  # when a closing handshake is cut short; 0: none under way
+        self._queue: list[str | bytes] = []
+        self._taken = 0  # messages that the runner took from the queue and has not finished
+        self._runner: asyncio.Task[None] | None = None
+        self._calls: dict[asyncio.Task[Any], list[Any]] = {}  # Task -> [started, expired] of a running handler
+        self._reading_paused = False
+        self._writing_paused = False
+        self._writable: asyncio.Future[None] | None = None
+        self._out: list[bytes] = []
+        self._out_bytes = 0
+        self._pong: bytes | None = None
+        self._full_since = 0.0
+        self.opened_at = self.active_at = gateway.loop.time()
+
+    # What the seam of connections sees.
+
+    @property
+    def api_name(self) -> str:
+        """The name of the Api that it belongs to."""
+        return self._stage.api.name
+
+    @property
+    def message_bytes(self) -> int:
+        """The largest message that may be sent to it."""
+        return self._stage.api.limits.message_bytes
+
+    def info(self) -> ConnectionInfo:
+        """What is known of it."""
+        connected = self._identity.connected_at / 1000
+        active = connected + self.active_at - self.opened_at
+        return ConnectionInfo(
+            datetime.fromtimestamp(connected, UTC),
+            datetime.fromtimestamp(active, UTC),
+            self._identity.source_ip,
+            self._identity.user_agent,
+        )
+
+    def send(self, frame: bytes) -> bool:
+        """Queue an encoded message. Raises SlowConsumer when the queue is full."""
+        if self._state is not _OPEN and self._state is not _DRAINING:
+            return False
+        size = self._out_bytes + len(frame)
+        if size > limits.OUTPUT_BYTES and self._writing_paused:
+            self._full_since = self._full_since or self._gateway.loop.time()
+            raise SlowConsumer(
+                f"connection {self._identity.connection_id} does not read: {self._out_bytes:,} bytes wait for it; "
+                f"the limit is {limits.OUTPUT_BYTES:,}"
+            )
+        self._put(frame, size)
+        self.active_at = self._gateway.loop.time()
+        return True
+
+    def close(self, code: int, reason: str) -> bool:
+        """Begin the closing handshake; False if one is under way already or the socket is gone."""
+        if self._state is not _OPEN and self._state is not _DRAINING:
+            return False
+        if self._state is _OPEN:
+            self._close_code, self._close_reason = code, reason
+        self._send_close(code, reason)
+        return True
+
+    # The handshake.
+
+    def start(self, handshake: Handshake, key: str, rest: bytes) -> None:
+        """Decide about the handshake; `rest` is what the client sent behind it."""
+        self._gateway.alive.add(self)
+        if rest:
+            self._parser.feed(rest)
+        route = self._stage.api.connect
+        if route is None:
+            self._accept(key, None)
+        else:
+            coro = self._connect(route, handshake, key)
+            self._runner = self._gateway.loop.create_task(coro, context=self._context)
+
+    async def _connect(self, route: CompiledRoute, handshake: Handshake, key: str) -> None:
+        event = Event(CONNECT, self._identity, route.key, handshake=handshake)
+        try:
+            response = await self._invoke(route, event) or Response()
+        except _HandlerTimeout:
+            response = Response(504, error_body(limits.MESSAGE_TIMEOUT, event))
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises refuses the connection
+            log_handler_error(route, event, error)
+            response = Response(502, error_body(limits.MESSAGE_INTERNAL_ERROR, event))
+        self._runner = None
+        if 200 <= response.status < 300:
+            self._accept(key, response.headers.get("sec-websocket-protocol"))
+        else:
+            self._refuse(response, event)
+
+    def _accept(self, key: str, subprotocol: str | None) -> None:
+        self._state = after(self._state, Trigger.ACCEPT)
+        if self._state is _GONE:
+            self._start_runner()  # the client left meanwhile: its disconnect handler runs all the same
+            return
+        # Addressable before the client can know that it is connected.
+        self._gateway.connections.add(self._identity.connection_id, self)
+        self._transport.write(accept_response(key, subprotocol, http.date()))
+        self._resume_reading()
+        self._pull()
+
+    def _refuse(self, response: Response, event: Event) -> None:
+        lost = self._state is State.ABANDONED
+        self._state = after(self._state, Trigger.REFUSE)
+        self._gateway.alive.discard(self)
+        if not lost:
+            self._transport.write(http.refusal(response, event.request_id))
+            self._transport.close()
+
+    # What the transport tells.
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """All connections of a loop read into one buffer: it is emptied before the next read."""
+        return self._gateway.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """`nbytes` came."""
+        self.active_at = self._gateway.loop.time()
+        self._parser.feed(bytes(self._gateway.buffer[:nbytes]))
+        if self._state is _CONNECTING:
+            self._pause_reading()  # one read is kept; messages wait for the decision
+        else:
+            self._pull()
+
+    def eof_received(self) -> bool:
+        """The client sends no more; the transport closes."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The socket is gone."""
+        if self._state is State.REFUSED:
+            return
+        self._state = after(self._state, Trigger.LOST)
+        self._gateway.connections.remove(self._identity.connection_id)
+        self._out.clear()
+        self._out_bytes = 0
+        self._release_writer()
+        if self._state is _GONE and self._runner is None:
+            self._start_runner()
+
+    def pause_writing(self) -> None:
+        """The socket takes no more: what is sent waits here."""
+        self._writing_paused = True
+
+    def resume_writing(self) -> None:
+        """The socket takes again."""
+        self._writing_paused = False
+        self._full_since = 0.0
+        out, self._out, self._out_bytes = self._out, [], 0
+        for position, frame in enumerate(out):
+            if self._writing_paused:
+                self._out = out[position:]
+                self._out_bytes = sum(map(len, self._out))
+                return
+            self._transport.write(frame)
+        if self._pong is not None:
+            self._transport.write(encode_frame(OP_PONG, self._pong))
+            self._pong = None
+        self._release_writer()
+
+    # Reading.
+
+    def _pull(self) -> None:
+        room = limits.WAITING_MESSAGES - self._taken - len(self._queue)
+        if room > 0:
+            for item in self._parser.pull(room):
+                kind = type(item)
+                if kind is str or kind is bytes:
+                    self._queue.append(cast("str | bytes", item))
+                else:
+                    self._control(item)
+        if self._parser.pending or self._taken + len(self._queue) >= limits.WAITING_MESSAGES:
+            self._pause_reading()
+        if self._queue:
+            if self._state is _CLOSING:
+                self._queue.clear()  # we have closed: what comes after that is nobody's
+            elif self._runner is None:
+                self._start_runner()
+
+    def _control(self, item: object) -> None:
+        if type(item) is Ping:
+            self._answer_ping(item.payload)
+        elif type(item) is Close:
+            self._peer_closed(item)
+        elif type(item) is Failed:
+            self._peer_failed(item)
+
+    def _answer_ping(self, payload: bytes) -> None:
+        if self._writing_paused:
+            self._pong = payload  # RFC 6455 section 5.5.3: only the latest ping needs an answer
+        elif self._state is _OPEN:
+            frame = encode_frame(OP_PONG, payload)
+            self._put(frame, self._out_bytes + len(frame))
+
+    def _peer_closed(self, close: Close) -> None:
+        if self._state is _CLOSING:
+            self._state = after(self._state, Trigger.PEER_CLOSE)
+            self._finish()
+            return
+        self._close_code = close.code
+        self._close_reason = close.reason if close.code != limits.CLOSE_NO_STATUS else limits.REASON_NO_STATUS
+        self._state = after(self._state, Trigger.PEER_CLOSE)
+        self._deadline = self._gateway.loop.time() + limits.CLOSE_SECONDS
+        if self._runner is None and not self._queue:
+            self._answer_close()
+
+    def _answer_close(self) -> None:
+        # The reason is the client's own: AWS echoes code and reason.
+        reason = self._close_reason if self._close_code != limits.CLOSE_NO_STATUS else ""
+        self._send_close(self._close_code, reason)
+        self._finish()
+
+    def _peer_failed(self, failed: Failed) -> None:
+        if self._state is _CLOSING:
+            self._finish()
+            return
+        self._close_code, self._close_reason = failed.code, failed.reason
+        self._send_close(failed.code, failed.reason)
+        # The rest of its bytes is read and thrown away, else the kernel answers them with a reset
+        # that may overtake our close frame.
+        if not self._writing_paused and self._transport.can_write_eof():
+            self._flush()
+            self._transport.write_eof()
+
+    def _pause_reading(self) -> None:
+        if not self._reading_paused:
+            self._reading_paused = True
+            self._transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        if self._reading_paused and not self._transport.is_closing():
+            self._reading_paused = False
+            self._transport.resume_reading()
+
+    # Handling.
+
+    def _start_runner(self) -> None:
+        self._runner = self._gateway.loop.create_task(self._run(), context=self._context)
+
+    async def _run(self) -> None:
+        while await self._run_queue():
+            pass
+        self._runner = None
+        if self._state is _DRAINING:
+            self._answer_close()
+        self._flush()
+
+    async def _run_queue(self) -> bool:
+        """Handle what waits; False when nothing is left to do, and the runner ends without a suspension."""
+        batch, self._queue = self._queue, []
+        self._taken = len(batch)
+        ordered = self._stage.api.ordered
+        for data in batch:
+            if ordered:
+                await self._handle(data)
+                self._taken -= 1
+            else:
+                self._spawn(data)
+            if self._writing_paused and self._state is not _GONE:
+                await self._until_writable()
+        if self._parser.pending:
+            self._pull()
+        elif self._reading_paused and self._taken < limits.WAITING_MESSAGES:
+            self._resume_reading()
+        if self._queue:
+            return True
+        if self._state is not _GONE:
+            return False
+        await self._disconnect()
+        return False
+
+    def _spawn(self, data: str | bytes) -> None:
+        task = self._gateway.loop.create_task(self._handle(data), context=self._context.copy())
+        self._calls[task] = []
+        task.add_done_callback(self._spawned)
+
+    def _spawned(self, task: asyncio.Task[None]) -> None:
+        self._taken -= 1
+        self._calls.pop(task, None)
+        if self._runner is None and (self._parser.pending or self._reading_paused or self._state is _GONE):
+            self._start_runner()
+
+    async def _handle(self, data: str | bytes) -> None:
+        route = select_route(self._stage.api, data)
+        if route is None:
+            self._reply(error_body(limits.MESSAGE_FORBIDDEN, Event(MESSAGE, self._identity, "", data)))
+            return
+        event = Event(MESSAGE, self._identity, route.key, data)
+        try:
+            response = await self._invoke(route, event)
+        except _HandlerTimeout:
+            return  # the sweep has told the client
+        except Exception as error:  # noqa: BLE001 - the connection outlives whatever a handler raises
+            log_handler_error(route, event, error)
+            self._reply(error_body(limits.MESSAGE_INTERNAL_ERROR, event))
+        else:
+            if response is not None and response.body is not None:
+                self._reply(response.body)
+
+    async def _invoke(self, route: CompiledRoute, event: Event) -> Response | None:
+        task = cast("asyncio.Task[Any]", asyncio.current_task())
+        call = [self._gateway.loop.time(), False, route, event]
+        self._calls[task] = call
+        try:
+            response = await route.invoke(event)
+        except asyncio.CancelledError:
+            if not call[1]:
+                raise
+            raise _HandlerTimeout from None
+        else:
+            if call[1]:  # it swallowed its cancellation; its client has been told of the timeout
+                raise _HandlerTimeout
+            return response
+        finally:
+            self._calls.pop(task, None)
+            if call[1]:
+                task.uncancel()
+
+    def _reply(self, body: str | bytes) -> None:
+        frame = encode_message(body)
+        if self._state is _OPEN or self._state is _DRAINING:
+            # No refusal here: the runner takes no further message until the socket takes this one.
+            self._put(frame, self._out_bytes + len(frame))
+
+    async def _disconnect(self) -> None:
+        if self not in self._gateway.alive:
+            return
+        while self._calls:
+            await asyncio.wait(list(self._calls))
+        self._gateway.alive.discard(self)
+        route = self._stage.api.disconnect
+        if route is None:
+            return
+        event = Event(
+            DISCONNECT, self._identity, DISCONNECT_ROUTE,
+            close_code=self._close_code, close_reason=self._close_reason,
+        )  # fmt: skip
+        self._gateway.ending.add(self)
+        try:
+            await self._invoke(route, event)
+        except _HandlerTimeout:
+            pass  # the sweep has told the log
+        except Exception as error:  # noqa: BLE001 - nobody is left to be told but the log
+            log_handler_error(route, event, error)
+        finally:
+            self._gateway.ending.discard(self)
+
+    # Writing.
+
+    def _put(self, frame: bytes, size: int) -> None:
+        out = self._out
+        if not out:
+            self._gateway.touch(self)
+        out.append(frame)
+        self._out_bytes = size
+        if size > limits.WRITE_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Hand what is queued to the transport, as one write."""
+        out = self._out
+        if out and not self._writing_paused:
+            data = out[0] if len(out) == 1 else b"".join(out)
+            out.clear()
+            self._out_bytes = 0
+            self._transport.write(data)
+
+    flush = _flush
+
+    def _send_close(self, code: int, reason: str) -> None:
+        frame = encode_close(code, reason)
+        self._put(frame, self._out_bytes + len(frame))
+        self._state = after(self._state, Trigger.CLOSE_SENT)
+        self._gateway.connections.remove(self._identity.connection_id)
+        self._deadline = self._gateway.loop.time() + limits.CLOSE_SECONDS
+        self._resume_reading()  # for the client's answer
+
+    def _finish(self) -> None:
+        """Both close frames are out: close the socket behind them."""
+        self._flush()
+        if not self._writing_paused:
+            self._transport.close()
+
+    async def _until_writable(self) -> None:
+        self._writable = self._gateway.loop.create_future()
+        await self._writable
+
+    def _release_writer(self) -> None:
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+        self._writable = None
+
+    # Sweeps: coarse, one for all connections of the node.
+
+    def sweep(self, now: float) -> None:
+        """Enforce what has run out: handler deadline, closing handshake, full queue, idle time, life time."""
+        bounds = self._stage.api.limits
+        if self._calls:
+            self._expire_calls(now - bounds.handler_seconds, bounds.handler_seconds)
+        if self._deadline and now >= self._deadline and self._state is not _GONE:
+            if self._state is _DRAINING:
+                self._answer_close()
+            else:
+                self._transport.abort()
+        elif self._full_since and now - self._full_since >= limits.SLOW_SECONDS:
+            self._transport.abort()
+        elif self._state is _OPEN and (
+            now - self.active_at >= bounds.idle_seconds or now - self.opened_at >= bounds.lifetime_seconds
+        ):
+            self.close(limits.CLOSE_GOING_AWAY, limits.REASON_GOING_AWAY)
+
+    def _expire_calls(self, started_before: float, seconds: float) -> None:
+        for task, call in list(self._calls.items()):
+            if call and not call[1] and call[0] <= started_before:
+                call[1] = True
+                task.cancel()
+                route, event = call[2], call[3]
+                timed_out(route, event, seconds)
+                if event.kind is MESSAGE:
+                    self._reply(error_body(limits.MESSAGE_TIMEOUT, event))

@@ -1,0 +1,60 @@
+"""From a message to its route, and from what went wrong to AWS's words for it."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trunkline.model.api import DEFAULT_ROUTE
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from trunkline.model.api import CompiledApi, CompiledRoute
+    from trunkline.model.events import Event
+
+__all__ = ["error_body", "log_handler_error", "select_route", "timed_out"]
+
+logger = logging.getLogger("trunkline.handlers")
+_PACKAGE = str(Path(__file__).parent.parent)
+
+
+def select_route(api: CompiledApi, data: str | bytes) -> CompiledRoute | None:
+    """The route of a message; None when none matches and there is no `$default`."""
+    routes = api.routes
+    if api.select is not None:
+        key = api.select(data)
+        if key is not None and key in routes:
+            return routes[key]
+    return routes.get(DEFAULT_ROUTE)
+
+
+def error_body(message: str, event: Event) -> str:
+    """The text that API Gateway sends for an error; its spacing is AWS's."""
+    return f'{{"message": "{message}", "connectionId":"{event.connection_id}", "requestId":"{event.request_id}"}}'
+
+
+def log_handler_error(route: CompiledRoute, event: Event, error: BaseException) -> None:
+    """Tell the log what a handler raised: its own traceback, without our frames around it."""
+    lines = traceback.format_exception(type(error), error, _users_part(error.__traceback__))
+    logger.error(
+        "the handler of %s at %s raised; connection %s, request %s\n%s",
+        route.key, route.where, event.connection_id, event.request_id, "".join(lines).rstrip(),
+    )  # fmt: skip
+
+
+def timed_out(route: CompiledRoute, event: Event, seconds: float) -> None:
+    """Tell the log that a handler was cancelled at its deadline."""
+    logger.error(
+        "the handler of %s at %s was cancelled after %g s (limit handler_seconds); connection %s, request %s",
+        route.key, route.where, seconds, event.connection_id, event.request_id,
+    )  # fmt: skip
+
+
+def _users_part(trace: TracebackType | None) -> TracebackType | None:
+    part = trace
+    while part is not None and part.tb_frame.f_code.co_filename.startswith(_PACKAGE):
+        part = part.tb_next
+    return part or trace

@@ -1,0 +1,84 @@
+"""Plain HTTP/1.1 answers as bytes."""
+
+from __future__ import annotations
+
+import time
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trunkline.model.api import Response
+
+__all__ = ["HttpResponse", "date", "encode", "refusal"]
+
+
+class HttpResponse:
+    """An HTTP answer; `close` ends the connection behind it."""
+
+    __slots__ = ("body", "close", "headers", "status")
+
+    def __init__(
+        self, status: int, body: bytes = b"", headers: Mapping[str, str] | None = None, *, close: bool = False
+    ) -> None:
+        self.status = status
+        self.body = body
+        self.headers = headers or {}
+        self.close = close
+
+    @classmethod
+    def text(cls, status: int, text: str, headers: Mapping[str, str] | None = None) -> HttpResponse:
+        """A line for people."""
+        named = {"content-type": "text/plain; charset=utf-8"} | dict(headers or {})
+        return cls(status, text.encode() + b"\n", named)
+
+    @classmethod
+    def forbidden(cls) -> HttpResponse:
+        """What API Gateway answers for a stage that is not there."""
+        named = {"content-type": "application/json", "x-amzn-errortype": "ForbiddenException"}
+        return cls(403, b'{"message":"Forbidden"}', named)
+
+
+_date: tuple[int, str] = (0, "")
+
+
+def date() -> str:
+    """The time as HTTP writes it, made once a second."""
+    global _date  # noqa: PLW0603
+    second = int(time.time())
+    if second != _date[0]:
+        _date = (second, formatdate(second, usegmt=True))
+    return _date[1]
+
+
+def encode(response: HttpResponse, *, head_only: bool = False) -> bytes:
+    """The bytes of an answer. A header value with a line break is a bug of the caller: ValueError."""
+    lines = [f"HTTP/1.1 {response.status} {_phrase(response.status)}", f"date: {date()}"]
+    for name, value in response.headers.items():
+        if "\r" in value or "\n" in value or "\0" in value:
+            raise ValueError(f"header {name} has a control character: {value!r}")
+        lines.append(f"{name}: {value}")
+    if response.status != 304:
+        lines.append(f"content-length: {len(response.body)}")
+    if response.close:
+        lines.append("connection: close")
+    head = "\r\n".join(lines).encode("latin-1", "replace") + b"\r\n\r\n"
+    return head if head_only else head + response.body
+
+
+def refusal(response: Response, request_id: str) -> bytes:
+    """A refused handshake: the integration's own status and body, under the headers that AWS sends."""
+    body = response.body if response.body is not None else b""
+    raw = body.encode() if isinstance(body, str) else body
+    content_type = response.headers.get("content-type", "application/json; charset=UTF-8")
+    headers = {"content-type": content_type, "x-amz-apigw-id": request_id}
+    return encode(HttpResponse(response.status, raw, headers, close=True))
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""

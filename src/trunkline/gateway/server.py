@@ -1,0 +1,185 @@
+"""The gateway of one node: its listeners, stages, connections, and the sweep over them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import errno
+import logging
+from typing import TYPE_CHECKING
+
+from trunkline import limits
+from trunkline.connections.local import LocalConnections
+from trunkline.errors import ConfigurationError
+from trunkline.gateway.acceptor import Acceptor, HttpRequest
+from trunkline.gateway.http import HttpResponse
+from trunkline.gateway.static_files import StaticFiles
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from trunkline.gateway.connection import Connection
+    from trunkline.model.api import CompiledApi
+    from trunkline.model.ids import ConnectionIds
+
+__all__ = ["Gateway", "Stage"]
+
+logger = logging.getLogger("trunkline.gateway")
+
+
+class Stage:
+    """A named deployment: a redeploy replaces `api` under open connections."""
+
+    __slots__ = ("api",)
+
+    def __init__(self, api: CompiledApi) -> None:
+        self.api = api
+
+
+class Gateway:
+    """Serves Apis on one node.
+
+    Args:
+        apis: what to serve, one stage each.
+        ids: makes and recognises connection ids.
+        web: folder of static files, or None.
+        context: what context variables hold where handlers run.
+    """
+
+    def __init__(
+        self,
+        apis: Iterable[CompiledApi],
+        ids: ConnectionIds,
+        *,
+        web: Path | None = None,
+        context: contextvars.Context | None = None,
+    ) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.stages = {api.stage: Stage(api) for api in apis}
+        self.ids = ids
+        self.connections = LocalConnections(ids.origin)
+        self.context = context if context is not None else contextvars.copy_context()
+        self.buffer = memoryview(bytearray(limits.READ_BYTES))
+        self.alive: set[Connection] = set()  # from the handshake until the disconnect handler begins
+        self.ending: set[Connection] = set()  # while the disconnect handler runs
+        self.doors: set[Acceptor] = set()
+        self.draining = False
+        self._web = None if web is None else StaticFiles(web)
+        self._touched: list[Connection] = []
+        self._servers: list[asyncio.Server] = []
+        self._sweep_seconds = min([1.0, *(self._sweep_interval(stage.api) for stage in self.stages.values())])
+        self._sweeper: asyncio.TimerHandle | None = self.loop.call_later(self._sweep_seconds, self._sweep)
+
+    @staticmethod
+    def _sweep_interval(api: CompiledApi) -> float:
+        shortest = min(api.limits.idle_seconds, api.limits.lifetime_seconds, api.limits.handler_seconds)
+        return max(shortest / 10, 0.01)
+
+    # Listening.
+
+    async def listen(self, host: str, port: int) -> int:
+        """Take clients at an address; returns the port, which the system chooses if 0 was asked for.
+
+        Raises:
+            ConfigurationError: the address cannot be had.
+        """
+        return await self._listen(lambda: Acceptor(self, self.answer), host, port, "--port")
+
+    async def listen_admin(self, host: str, port: int) -> int:
+        """Serve `/live` and `/ready` at an address of their own; see `listen`."""
+        return await self._listen(lambda: Acceptor(self, self.answer_admin, upgrades=False), host, port, "--admin")
+
+    async def _listen(self, factory: type[Acceptor] | object, host: str, port: int, flag: str) -> int:
+        try:
+            server = await self.loop.create_server(factory, host, port, backlog=4096)  # type: ignore[arg-type]
+        except OSError as error:
+            raise ConfigurationError(_why_no_listener(error, host, port, flag)) from None
+        self._servers.append(server)
+        return int(server.sockets[0].getsockname()[1])
+
+    # Plain HTTP.
+
+    async def answer(self, request: HttpRequest) -> HttpResponse:
+        """A request at the clients' address that is no handshake."""
+        if self.stage_of(request.path) is not None:
+            return HttpResponse.text(
+                426,
+                "this is a WebSocket: connect to it with ws:// and a WebSocket client",
+                {"upgrade": "websocket"},
+            )
+        if "/@connections/" in request.path or "/%40connections/" in request.path:
+            return HttpResponse.forbidden()
+        if self._web is None:
+            return HttpResponse.text(404, "nothing is here; pass --web DIR to serve a folder of static files")
+        if request.method not in {"GET", "HEAD"}:
+            return HttpResponse.text(405, "static files take GET and HEAD", {"allow": "GET, HEAD"})
+        found = self._web.respond(request.path, request.header("if-none-match"), request.header("if-modified-since"))
+        return found or HttpResponse.text(404, "no such file")
+
+    async def answer_admin(self, request: HttpRequest) -> HttpResponse:
+        """A request at the admin address. A web page must not drive it: see DESIGN of the door."""
+        if request.header("origin") is not None or request.header("sec-fetch-site") is not None:
+            return HttpResponse.text(403, "not for web pages")
+        if not _is_loopback(request.header("host") or ""):
+            return HttpResponse.text(403, "the Host is not a loopback name")
+        if request.path == "/live":
+            return HttpResponse.text(200, "live")
+        if request.path == "/ready":
+            return HttpResponse.text(503, "draining") if self.draining else HttpResponse.text(200, "ready")
+        return HttpResponse.text(404, "here are /live and /ready")
+
+    def stage_of(self, path: str) -> Stage | None:
+        """The stage of a raw path: exactly `/{stage}`, a trailing slash is taken."""
+        return self.stages.get(path[1:].removesuffix("/")) if path.startswith("/") else None
+
+    # Writing: what one turn of the loop puts on the connections' outputs is flushed once.
+
+    def touch(self, connection: Connection) -> None:
+        """Its output has something new: flush it at the end of this turn."""
+        if not self._touched:
+            self.loop.call_soon(self._flush_touched)
+        self._touched.append(connection)
+
+    def _flush_touched(self) -> None:
+        touched, self._touched = self._touched, []
+        for connection in touched:
+            connection.flush()
+
+    # Sweeping and ending.
+
+    def _sweep(self) -> None:
+        now = self.loop.time()
+        for connection in (*self.alive, *self.ending):
+            connection.sweep(now)
+        for door in list(self.doors):
+            door.sweep(now)
+        self._sweeper = self.loop.call_later(self._sweep_seconds, self._sweep)
+
+    async def close(self, *, code: int = limits.CLOSE_GOING_AWAY, reason: str = limits.REASON_GOING_AWAY) -> None:
+        """Stop listening, close every connection, and wait until its disconnect handler has run."""
+        self.draining = True
+        for server in self._servers:
+            server.close()
+        for door in list(self.doors):
+            door.abort()
+        for connection in list(self.alive):
+            connection.close(code, reason)
+        while self.alive or self.ending:  # bounded: the sweep cuts handlers and closing handshakes
+            await asyncio.sleep(0.01)
+            for connection in list(self.alive):
+                connection.close(code, reason)
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+
+
+def _why_no_listener(error: OSError, host: str, port: int, flag: str) -> str:
+    if error.errno == errno.EADDRINUSE or "address already in use" in str(error):
+        return f"port {port} of {host} is in use by another program; pass another with {flag}"
+    return f"cannot listen at {host}:{port}: {error.strerror or error}; pass another with {flag}"
+
+
+def _is_loopback(host: str) -> bool:
+    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+    return name in {"localhost", "[::1]", "::1"} or name.startswith("127.")

@@ -1,0 +1,63 @@
+"""Every number of API Gateway, every close code and every fixed text: once, named, with its source.
+
+KB is 1024 bytes. Sources: "quotas" is AWS's page of WebSocket API quotas; "captured" means that the
+value was read off events and frames which API Gateway really sent.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# Sizes.
+FRAME_BYTES: Final = 32 * 1024  # quotas: WebSocket frame size
+MESSAGE_BYTES: Final = 128 * 1024  # quotas: message payload size
+DOCUMENT_BYTES: Final = 400 * 1024  # DynamoDB: item size
+URL_BYTES: Final = 4096  # quotas: URL length
+HEADER_COUNT: Final = 100
+HEADER_BYTES: Final = 32 * 1024
+REQUEST_LINE_BYTES: Final = 8 * 1024
+
+# Times, in seconds.
+IDLE_SECONDS: Final = 600.0  # quotas: idle connection timeout
+LIFETIME_SECONDS: Final = 7200.0  # quotas: connection duration
+HANDLER_SECONDS: Final = 29.0  # quotas: integration timeout
+HANDSHAKE_SECONDS: Final = 10.0  # a half-sent request is cut after this
+CLOSE_SECONDS: Final = 2.0  # how long a closing handshake may take before the socket is cut
+SLOW_SECONDS: Final = 10.0  # how long an output queue may stay full before the connection is aborted
+SLOW_STEP_SECONDS: Final = 0.1  # a handler that holds the loop for longer is reported
+
+# What one connection may hold in memory.
+READ_BYTES: Final = 64 * 1024  # one read of the socket
+WAITING_MESSAGES: Final = 16
+WAITING_BYTES: Final = 256 * 1024
+OUTPUT_BYTES: Final = 1024 * 1024
+WRITE_BYTES: Final = 64 * 1024  # output of one turn is written early past this
+FAN_OUT_SLICE: Final = 256  # a broadcast yields to the loop after this many sends
+
+# Counts.
+ROUTES: Final = 300  # quotas: routes per API
+INT_DIGITS: Final = 38  # DynamoDB: precision of a number
+
+# RFC 6455 section 7.4.1.
+CLOSE_NORMAL: Final = 1000
+CLOSE_GOING_AWAY: Final = 1001
+CLOSE_PROTOCOL_ERROR: Final = 1002
+CLOSE_UNSUPPORTED: Final = 1003
+CLOSE_NO_STATUS: Final = 1005
+CLOSE_ABNORMAL: Final = 1006
+CLOSE_INVALID_DATA: Final = 1007
+CLOSE_POLICY: Final = 1008
+CLOSE_TOO_BIG: Final = 1009
+CLOSE_RESTART: Final = 1012
+
+# Texts that API Gateway sends.
+REASON_DELETED: Final = "Connection Closed Normally"  # captured
+REASON_GOING_AWAY: Final = "Going away"  # captured
+REASON_BINARY: Final = "Binary is not supported"  # captured
+REASON_NO_STATUS: Final = "Client-side close frame status not set"  # AWS's sample event
+REASON_ABNORMAL: Final = "Connection closed abnormally"  # inferred
+REASON_TOO_BIG: Final = "Message too long"  # inferred
+MESSAGE_FORBIDDEN: Final = "Forbidden"  # captured
+MESSAGE_INTERNAL_ERROR: Final = "Internal server error"  # captured
+MESSAGE_TIMEOUT: Final = "Endpoint request timed out"  # inferred
+MESSAGE_THROTTLED: Final = "Too Many Requests"  # inferred

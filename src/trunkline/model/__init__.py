@@ -1,0 +1,1 @@
+"""What a WebSocket API is: pure data, no I/O."""

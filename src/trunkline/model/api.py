@@ -1,0 +1,116 @@
+"""What a WebSocket API is, as immutable data: an Api, its routes, and its compiled form.
+
+A Stage points at one `CompiledApi`; a redeploy swaps that pointer under open connections.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from trunkline import limits
+from trunkline.errors import DeclarationError
+
+if TYPE_CHECKING:
+    from trunkline.model.events import Event
+    from trunkline.model.expressions import Selector
+
+__all__ = [
+    "CONNECT_ROUTE",
+    "DEFAULT_ROUTE",
+    "DISCONNECT_ROUTE",
+    "CompiledApi",
+    "CompiledRoute",
+    "Limits",
+    "Response",
+]
+
+CONNECT_ROUTE = "$connect"
+DISCONNECT_ROUTE = "$disconnect"
+DEFAULT_ROUTE = "$default"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The limits of one socket. Sizes are bytes, times are seconds; the defaults are AWS's.
+
+    Attributes:
+        frame_bytes: largest frame from a client; beyond it the connection closes with 1009.
+        message_bytes: largest message in either direction; 1009 from a client, `MessageTooLarge` from a handler.
+        idle_seconds: without a message in either direction, the connection closes with 1001.
+        lifetime_seconds: after this the connection closes with 1001.
+        handler_seconds: after this a handler is cancelled, and its client is told.
+    """
+
+    frame_bytes: int = limits.FRAME_BYTES
+    message_bytes: int = limits.MESSAGE_BYTES
+    idle_seconds: float = limits.IDLE_SECONDS
+    lifetime_seconds: float = limits.LIFETIME_SECONDS
+    handler_seconds: float = limits.HANDLER_SECONDS
+
+    def __post_init__(self) -> None:
+        for name in self.__dataclass_fields__:
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+                raise DeclarationError(f"limit {name} is {value!r}; expected a number above 0")
+
+
+class Response:
+    """What an integration answers.
+
+    Attributes:
+        status: HTTP status; on `$connect` 200 to 299 accepts.
+        body: reply to the sender on a message, body of the refusal on `$connect`; None for none.
+        headers: on `$connect`, what goes into the handshake's answer: `sec-websocket-protocol`, `content-type`.
+    """
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(
+        self, status: int = 200, body: str | bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
+        self.status = status
+        self.body = body
+        self.headers = headers or {}
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledRoute:
+    """One route, ready to run.
+
+    Attributes:
+        key: the route key.
+        invoke: hands an event to the route's integration.
+        where: file and line of its declaration, for messages to people.
+    """
+
+    key: str
+    invoke: Callable[[Event], Awaitable[Response | None]]
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledApi:
+    """An Api as one stage serves it.
+
+    Attributes:
+        name: the Api's name; the stage of a Python program's socket is its name too.
+        select: from a message to its route key; None when only `$default` can match.
+        routes: message routes by key, `$default` among them.
+        connect: the `$connect` route, or None: every handshake is accepted.
+        disconnect: the `$disconnect` route, or None.
+        ordered: messages of one connection one at a time, in order.
+        binary: binary messages are taken; AWS closes with 1003.
+    """
+
+    name: str
+    api_id: str
+    stage: str
+    select: Selector | None
+    routes: Mapping[str, CompiledRoute]
+    connect: CompiledRoute | None = None
+    disconnect: CompiledRoute | None = None
+    ordered: bool = True
+    binary: bool = False
+    limits: Limits = field(default_factory=Limits)

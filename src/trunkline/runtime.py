@@ -1,0 +1,208 @@
+"""The one place that wires a node together. `trunkline.open` is its public name."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import os
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from trunkline.config import Settings, parse_address
+from trunkline.gateway.server import Gateway
+from trunkline.integrations.python import PythonIntegration
+from trunkline.model.api import CONNECT_ROUTE, DISCONNECT_ROUTE, CompiledApi, CompiledRoute
+from trunkline.model.expressions import compile_selector
+from trunkline.model.ids import ConnectionIds
+from trunkline.resources.application import Application, api_id
+from trunkline.resources.collection import Collection
+from trunkline.resources.context import running_node
+from trunkline.resources.loading import folder_of, load
+from trunkline.resources.websocket import Websocket
+from trunkline.stores import open_store
+
+if TYPE_CHECKING:
+    from trunkline.connections.local import LocalConnections
+    from trunkline.resources.websocket import Handler
+    from trunkline.stores.base import Store
+
+__all__ = ["RunningNode", "compile_apis", "connection_ids", "open"]
+
+_STATE = ".trunkline"
+
+
+class RunningNode:
+    """A node that runs: what operations and tests reach it by.
+
+    Attributes:
+        application: what the program declared.
+        gateway: its gateway.
+        store: where its documents live.
+    """
+
+    def __init__(self, application: Application, gateway: Gateway, store: Store) -> None:
+        self.application = application
+        self.gateway = gateway
+        self.store = store
+        self.address: tuple[str, int] = ("127.0.0.1", 8000)
+        self.admin_address: tuple[str, int] | None = None
+
+    @property
+    def connections(self) -> LocalConnections:
+        """The seam of connections."""
+        return self.gateway.connections
+
+    def url(self, socket: str) -> str:
+        """Where clients connect to a socket."""
+        return f"ws://{_authority(*self.address)}/{socket}"
+
+    async def listen(self, settings: Settings) -> None:
+        """Open the door, and the admin address beside it."""
+        port = await self.gateway.listen(settings.host, settings.port)
+        self.address = (settings.host, port)
+        if settings.admin == "off":
+            return
+        beside = 0 if settings.port == 0 else port + 1
+        host, admin = ("127.0.0.1", beside) if settings.admin is None else parse_address(settings.admin, "--admin")
+        self.admin_address = (host, await self.gateway.listen_admin(host, admin))
+
+
+@contextlib.asynccontextmanager
+async def open(  # noqa: A001
+    program: str | Path | ModuleType | Application | Sequence[str | Path],
+    *,
+    store: str = "memory:",
+    settings: Settings | None = None,
+) -> AsyncIterator[RunningNode]:
+    """Run a program inside this process, without a listener: for tests, notebooks and scripts.
+
+    Inside the block, operations of the program's resources work. On leaving it every connection is closed,
+    and every disconnect handler has run.
+
+    Args:
+        program: a file, several, a module, or an application.
+        store: "memory:", "sqlite:" (in `.trunkline/` beside the program) or "sqlite:///FILE".
+        settings: everything else; its store is not used.
+
+    Raises:
+        ConfigurationError, DeclarationError: the program or the store cannot be had.
+    """
+    application, folder = _application(program)
+    chosen = settings or Settings()
+    state = folder / _STATE
+    documents = open_store(store, state)
+    ids = connection_ids(state if store != "memory:" else None)
+    await documents.open()
+    try:
+        context = contextvars.copy_context()
+        apis = compile_apis(application, chosen.limit)
+        web = None if chosen.web is None else Path(chosen.web)
+        gateway = Gateway(apis, ids, web=web, context=context)
+        node = RunningNode(application, gateway, documents)
+        context.run(running_node.set, node)
+        token = running_node.set(node)
+        try:
+            async with contextlib.AsyncExitStack() as stack:
+                for declared in application.lifespans:
+                    await stack.enter_async_context(declared.enter())
+                try:
+                    yield node
+                finally:
+                    await gateway.close()
+        finally:
+            running_node.reset(token)
+    finally:
+        await documents.close()
+
+
+def compile_apis(application: Application, limit: Mapping[str, float]) -> list[CompiledApi]:
+    """One Api for each socket; its stage is the socket's name."""
+    apis = []
+    for name, socket in application.sockets.items():
+        options = socket.options
+        handlers = application.handlers[name]
+        routes = {key: _route(handler, binary=options.binary) for key, handler in handlers.items()}
+        connect, disconnect = routes.pop(CONNECT_ROUTE, None), routes.pop(DISCONNECT_ROUTE, None)
+        custom = any(not key.startswith("$") for key in routes)
+        apis.append(
+            CompiledApi(
+                name=name,
+                api_id=api_id(name),
+                stage=name,
+                select=compile_selector(options.select) if custom else None,
+                routes=routes,
+                connect=connect,
+                disconnect=disconnect,
+                ordered=options.ordered,
+                binary=options.binary,
+                limits=replace(options.limits, **limit),  # type: ignore[arg-type]
+            )
+        )
+    return apis
+
+
+def connection_ids(state: Path | None) -> ConnectionIds:
+    """Ids for this boot. The key and the boot's number are kept in the state folder; None keeps nothing."""
+    if state is None:
+        return ConnectionIds(secrets.token_bytes(32))
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _locked(state / "lock"):
+        key = _read_or_make(state / "id.key", lambda: secrets.token_bytes(32))
+        epoch_file = state / "epoch"
+        epoch = int(_read_or_make(epoch_file, lambda: b"0")) + 1
+        _write(epoch_file, str(epoch).encode())
+    return ConnectionIds(key, epoch=epoch)
+
+
+def _route(handler: Handler, *, binary: bool) -> CompiledRoute:
+    return CompiledRoute(handler.route, PythonIntegration(handler.function, binary=binary).invoke, str(handler.where))
+
+
+def _application(program: object) -> tuple[Application, Path]:
+    if isinstance(program, Application):
+        return program, Path.cwd()
+    if isinstance(program, ModuleType):
+        declared = [value for value in vars(program).values() if isinstance(value, Websocket | Collection)]
+        return Application.of(declared), Path(program.__file__ or ".").resolve().parent
+    names = [str(program)] if isinstance(program, str | Path) else [str(name) for name in program]  # type: ignore[attr-defined]
+    return load(names), folder_of(names[0])
+
+
+def _authority(host: str, port: int) -> str:
+    shown = "127.0.0.1" if host in {"", "0.0.0.0", "::"} else host  # noqa: S104
+    return f"[{shown}]:{port}" if ":" in shown else f"{shown}:{port}"
+
+
+@contextlib.contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        if os.name == "posix":
+            import fcntl
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _read_or_make(file: Path, make: Callable[[], bytes]) -> bytes:
+    if not file.exists():
+        _write(file, make())
+    return file.read_bytes()
+
+
+def _write(file: Path, data: bytes) -> None:
+    """Durably, and never half: a new file takes the old one's name."""
+    new = file.with_name(file.name + ".new")
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        os.write(descriptor, data)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    new.replace(file)
