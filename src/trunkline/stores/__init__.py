@@ -21,14 +21,13 @@ def open_store(url: str, folder: Path) -> Store:
     Raises:
         ConfigurationError: it names none.
     """
-    scheme, _, rest = url.partition(":")
-    if scheme == "memory" and not rest:
+    if url == "memory:":
         from trunkline.stores.memory import MemoryStore
 
         return MemoryStore()
-    if scheme == "sqlite" and (not rest or (rest.startswith("///") and len(rest) > 3)):
+    if url == "sqlite:" or (url.startswith("sqlite:///") and url != "sqlite:///"):
         from trunkline.stores.sqlite import SqliteStore
 
         # Three slashes and a relative path, four and an absolute one: the usual form of such URLs.
-        return SqliteStore(Path(rest[3:]) if rest else folder / _FILE)
+        return SqliteStore(folder / _FILE if url == "sqlite:" else Path(url.removeprefix("sqlite:///")))
     raise ConfigurationError(f"--store is {url!r}; expected memory:, sqlite: or sqlite:///FILE")

@@ -126,23 +126,22 @@ class SqliteStore:
             address = f"file:{quote(str(self.file.resolve()))}?mode=ro"
             self._reader = sqlite3.connect(address, uri=True, isolation_level=None, timeout=5.0)
         self._loop = asyncio.get_running_loop()
+        self._closing = False
         self._thread = threading.Thread(target=self._work, name="trunkline-sqlite", daemon=True)
         self._thread.start()
 
     async def close(self) -> None:
         """See `Store.close`."""
-        if self._thread is None:
-            if self._writer is not None:
-                self._writer.close()
-            return
-        with self._ready:
-            self._closing = True
-            self._ready.notify()
-        await self._loop.run_in_executor(None, self._thread.join)
-        self._thread = None
+        if self._thread is not None:
+            with self._ready:
+                self._closing = True
+                self._ready.notify()
+            await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
+            self._thread = None
         for connection in (self._reader, self._writer):
             if connection is not None:
                 connection.close()
+        self._reader = self._writer = None
 
     def _make_file(self) -> None:
         self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
