@@ -6,7 +6,7 @@ A client sends JSON; its "action" is the route: join {room, name}, say {text}, l
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from functools import wraps
 from typing import Any, TypeAlias
@@ -16,7 +16,7 @@ import msgspec
 from trunkline import Context, Document, collection, websocket
 
 Message: TypeAlias = dict[str, Any]
-Handler: TypeAlias = Callable[[Context], Awaitable[Message | None]]
+Handler: TypeAlias = Callable[[Context], Coroutine[Any, Any, Message | None]]
 
 members = collection("members").allow("reading", "writing", "deleting")
 socket = websocket("rooms")
@@ -147,4 +147,4 @@ def text_of(body: Message) -> str:
 
 
 def now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    return datetime.now(UTC).isoformat(timespec="microseconds")

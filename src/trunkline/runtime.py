@@ -10,9 +10,10 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from trunkline.config import Settings, parse_address
+from trunkline.connections.local import LocalConnections
 from trunkline.gateway.server import Gateway
 from trunkline.integrations.python import PythonIntegration
 from trunkline.model.api import CONNECT_ROUTE, DISCONNECT_ROUTE, CompiledApi, CompiledRoute
@@ -26,13 +27,13 @@ from trunkline.resources.websocket import Websocket
 from trunkline.stores import open_store
 
 if TYPE_CHECKING:
-    from trunkline.connections.local import LocalConnections
     from trunkline.resources.websocket import Handler
     from trunkline.stores.base import Store
 
-__all__ = ["RunningNode", "compile_apis", "connection_ids", "open"]
+__all__ = ["Program", "RunningNode", "compile_apis", "connection_ids", "open"]
 
 _STATE = ".trunkline"
+Program: TypeAlias = str | Path | ModuleType | Application | Sequence[str | Path | Websocket | Collection]
 
 
 class RunningNode:
@@ -41,20 +42,17 @@ class RunningNode:
     Attributes:
         application: what the program declared.
         gateway: its gateway.
+        connections: the seam of connections.
         store: where its documents live.
     """
 
-    def __init__(self, application: Application, gateway: Gateway, store: Store) -> None:
+    def __init__(self, application: Application, gateway: Gateway, connections: LocalConnections, store: Store) -> None:
         self.application = application
         self.gateway = gateway
+        self.connections = connections
         self.store = store
         self.address: tuple[str, int] = ("127.0.0.1", 8000)
         self.admin_address: tuple[str, int] | None = None
-
-    @property
-    def connections(self) -> LocalConnections:
-        """The seam of connections."""
-        return self.gateway.connections
 
     def url(self, socket: str) -> str:
         """Where clients connect to a socket."""
@@ -73,7 +71,7 @@ class RunningNode:
 
 @contextlib.asynccontextmanager
 async def open(  # noqa: A001
-    program: str | Path | ModuleType | Application | Sequence[str | Path],
+    program: Program,
     *,
     store: str = "memory:",
     settings: Settings | None = None,
@@ -84,7 +82,7 @@ async def open(  # noqa: A001
     and every disconnect handler has run.
 
     Args:
-        program: a file, several, a module, or an application.
+        program: a file or several, a module, or what it declared: sockets and handles on collections.
         store: "memory:", "sqlite:" (in `.trunkline/` beside the program) or "sqlite:///FILE".
         settings: everything else; its store is not used.
 
@@ -101,8 +99,9 @@ async def open(  # noqa: A001
         context = contextvars.copy_context()
         apis = compile_apis(application, chosen.limit)
         web = None if chosen.web is None else Path(chosen.web)
-        gateway = Gateway(apis, ids, web=web, context=context)
-        node = RunningNode(application, gateway, documents)
+        connections = LocalConnections(ids.origin)
+        gateway = Gateway(apis, ids, connections, web=web, context=context)
+        node = RunningNode(application, gateway, connections, documents)
         context.run(running_node.set, node)
         token = running_node.set(node)
         try:
@@ -162,13 +161,16 @@ def _route(handler: Handler, *, binary: bool) -> CompiledRoute:
     return CompiledRoute(handler.route, PythonIntegration(handler.function, binary=binary).invoke, str(handler.where))
 
 
-def _application(program: object) -> tuple[Application, Path]:
+def _application(program: Program) -> tuple[Application, Path]:
     if isinstance(program, Application):
         return program, Path.cwd()
     if isinstance(program, ModuleType):
         declared = [value for value in vars(program).values() if isinstance(value, Websocket | Collection)]
         return Application.of(declared), Path(program.__file__ or ".").resolve().parent
-    names = [str(program)] if isinstance(program, str | Path) else [str(name) for name in program]  # type: ignore[attr-defined]
+    parts = [program] if isinstance(program, str | Path) else list(program)
+    names = [str(part) for part in parts if isinstance(part, str | Path)]
+    if len(names) < len(parts):
+        return Application.of(parts), Path.cwd()
     return load(names), folder_of(names[0])
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-__all__ = ["ConnectionInfo", "Connections", "FanOut", "Sink"]
+__all__ = ["ConnectionInfo", "Connections", "FanOut", "Registry", "Sink"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,3 +81,13 @@ class Connections(Protocol):
 
     async def fan_out(self, api: str, connection_ids: Sequence[str], data: str | bytes) -> FanOut:
         """One message to many; an error of one is in `failed` and does not stop the rest."""
+
+
+class Registry(Protocol):
+    """What the gateway tells of its own connections."""
+
+    def add(self, connection_id: str, sink: Sink) -> None:
+        """Make a connection addressable."""
+
+    def remove(self, connection_id: str) -> None:
+        """It is gone."""

@@ -8,6 +8,7 @@ one write.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,10 +18,11 @@ from trunkline.errors import SlowConsumer
 from trunkline.gateway import http
 from trunkline.gateway.dispatcher import error_body, log_handler_error, select_route, timed_out
 from trunkline.gateway.lifecycle import State, Trigger, after
+from trunkline.gateway.output import Output
 from trunkline.model.api import DISCONNECT_ROUTE, CompiledRoute, Response
 from trunkline.model.events import CONNECT, DISCONNECT, MESSAGE, Event, Handshake, Identity
-from trunkline.wire.frames import OP_PONG, encode_close, encode_frame, encode_message
-from trunkline.wire.handshake import accept_response
+from trunkline.wire.frames import encode_close, encode_message
+from trunkline.wire.handshake import accept_response, check_subprotocol
 from trunkline.wire.messages import Close, Failed, MessageParser, Ping
 
 if TYPE_CHECKING:
@@ -34,25 +36,27 @@ _OPEN, _DRAINING, _GONE = State.OPEN, State.DRAINING, State.GONE
 _CONNECTING, _CLOSING = State.CONNECTING, State.CLOSING
 
 
+# The runner outlives whatever a handler raises, its own CancelledError included.
+_ERRORS = (Exception, asyncio.CancelledError)
+
+
 class _HandlerTimeout(Exception):  # noqa: N818
     """The handler was cancelled at its deadline."""
 
 
-class Connection(asyncio.BufferedProtocol):
+class Connection(Output):
     """The protocol of one WebSocket connection, from the decision about its handshake to its end."""
 
     __slots__ = (
-        "_calls", "_close_code", "_close_reason", "_context", "_deadline", "_full_since", "_gateway", "_identity",
-        "_out", "_out_bytes", "_parser", "_pong", "_queue", "_reading_paused", "_runner", "_stage", "_state",
-        "_taken", "_transport", "_writable", "_writing_paused", "active_at", "opened_at",
+        "_calls", "_close_code", "_close_reason", "_context", "_deadline", "_identity", "_parser", "_queue",
+        "_reading_paused", "_runner", "_stage", "_state", "_taken", "active_at", "opened_at",
     )  # fmt: skip
 
     def __init__(self, gateway: Gateway, stage: Stage, identity: Identity, transport: asyncio.Transport) -> None:
         api = stage.api
-        self._gateway = gateway
+        super().__init__(gateway, transport)
         self._stage = stage
         self._identity = identity
-        self._transport = transport
         self._context: Context = gateway.context.copy()
         self._parser = MessageParser(
             frame_bytes=api.limits.frame_bytes, message_bytes=api.limits.message_bytes, binary=api.binary
@@ -66,12 +70,6 @@ class Connection(asyncio.BufferedProtocol):
         self._runner: asyncio.Task[None] | None = None
         self._calls: dict[asyncio.Task[Any], list[Any]] = {}  # Task -> [started, expired] of a running handler
         self._reading_paused = False
-        self._writing_paused = False
-        self._writable: asyncio.Future[None] | None = None
-        self._out: list[bytes] = []
-        self._out_bytes = 0
-        self._pong: bytes | None = None
-        self._full_since = 0.0
         self.opened_at = self.active_at = gateway.loop.time()
 
     # What the seam of connections sees.
@@ -139,9 +137,10 @@ class Connection(asyncio.BufferedProtocol):
         event = Event(CONNECT, self._identity, route.key, handshake=handshake)
         try:
             response = await self._invoke(route, event) or Response()
+            check_subprotocol(response.headers.get("sec-websocket-protocol"))
         except _HandlerTimeout:
             response = Response(504, error_body(limits.MESSAGE_TIMEOUT, event))
-        except Exception as error:  # noqa: BLE001 - whatever a handler raises refuses the connection
+        except _ERRORS as error:
             log_handler_error(route, event, error)
             response = Response(502, error_body(limits.MESSAGE_INTERNAL_ERROR, event))
         self._runner = None
@@ -194,37 +193,17 @@ class Connection(asyncio.BufferedProtocol):
             return
         self._state = after(self._state, Trigger.LOST)
         self._gateway.connections.remove(self._identity.connection_id)
-        self._out.clear()
-        self._out_bytes = 0
-        self._release_writer()
+        self._drop_output()
         if self._state is _GONE and self._runner is None:
             self._start_runner()
-
-    def pause_writing(self) -> None:
-        """The socket takes no more: what is sent waits here."""
-        self._writing_paused = True
-
-    def resume_writing(self) -> None:
-        """The socket takes again."""
-        self._writing_paused = False
-        self._full_since = 0.0
-        out, self._out, self._out_bytes = self._out, [], 0
-        for position, frame in enumerate(out):
-            if self._writing_paused:
-                self._out = out[position:]
-                self._out_bytes = sum(map(len, self._out))
-                return
-            self._transport.write(frame)
-        if self._pong is not None:
-            self._transport.write(encode_frame(OP_PONG, self._pong))
-            self._pong = None
-        self._release_writer()
 
     # Reading.
 
     def _pull(self) -> None:
         room = limits.WAITING_MESSAGES - self._taken - len(self._queue)
-        if room > 0:
+        if self._state is _CLOSING:
+            self._discard()
+        elif room > 0:
             for item in self._parser.pull(room):
                 kind = type(item)
                 if kind is str or kind is bytes:
@@ -233,26 +212,26 @@ class Connection(asyncio.BufferedProtocol):
                     self._control(item)
         if self._parser.pending or self._taken + len(self._queue) >= limits.WAITING_MESSAGES:
             self._pause_reading()
-        if self._queue:
-            if self._state is _CLOSING:
-                self._queue.clear()  # we have closed: what comes after that is nobody's
-            elif self._runner is None:
-                self._start_runner()
+        if self._queue and self._runner is None:
+            self._start_runner()
+
+    def _discard(self) -> None:
+        """We have closed: messages that come after that are nobody's, only the client's answer counts."""
+        while True:
+            for item in self._parser.pull():
+                if type(item) is Close or type(item) is Failed:
+                    self._control(item)
+            if not self._parser.pending:
+                return
 
     def _control(self, item: object) -> None:
         if type(item) is Ping:
-            self._answer_ping(item.payload)
+            if self._state is _OPEN:
+                self._put_pong(item.payload)
         elif type(item) is Close:
             self._peer_closed(item)
         elif type(item) is Failed:
             self._peer_failed(item)
-
-    def _answer_ping(self, payload: bytes) -> None:
-        if self._writing_paused:
-            self._pong = payload  # RFC 6455 section 5.5.3: only the latest ping needs an answer
-        elif self._state is _OPEN:
-            frame = encode_frame(OP_PONG, payload)
-            self._put(frame, self._out_bytes + len(frame))
 
     def _peer_closed(self, close: Close) -> None:
         if self._state is _CLOSING:
@@ -281,7 +260,7 @@ class Connection(asyncio.BufferedProtocol):
         # The rest of its bytes is read and thrown away, else the kernel answers them with a reset
         # that may overtake our close frame.
         if not self._writing_paused and self._transport.can_write_eof():
-            self._flush()
+            self.flush()
             self._transport.write_eof()
 
     def _pause_reading(self) -> None:
@@ -305,7 +284,7 @@ class Connection(asyncio.BufferedProtocol):
         self._runner = None
         if self._state is _DRAINING:
             self._answer_close()
-        self._flush()
+        self.flush()
 
     async def _run_queue(self) -> bool:
         """Handle what waits; False when nothing is left to do, and the runner ends without a suspension."""
@@ -352,7 +331,7 @@ class Connection(asyncio.BufferedProtocol):
             response = await self._invoke(route, event)
         except _HandlerTimeout:
             return  # the sweep has told the client
-        except Exception as error:  # noqa: BLE001 - the connection outlives whatever a handler raises
+        except _ERRORS as error:
             log_handler_error(route, event, error)
             self._reply(error_body(limits.MESSAGE_INTERNAL_ERROR, event))
         else:
@@ -375,8 +354,8 @@ class Connection(asyncio.BufferedProtocol):
             return response
         finally:
             self._calls.pop(task, None)
-            if call[1]:
-                task.uncancel()
+            if task.cancelling():
+                await _forget_cancellation(task)
 
     def _reply(self, body: str | bytes) -> None:
         frame = encode_message(body)
@@ -402,32 +381,12 @@ class Connection(asyncio.BufferedProtocol):
             await self._invoke(route, event)
         except _HandlerTimeout:
             pass  # the sweep has told the log
-        except Exception as error:  # noqa: BLE001 - nobody is left to be told but the log
+        except _ERRORS as error:
             log_handler_error(route, event, error)
         finally:
             self._gateway.ending.discard(self)
 
-    # Writing.
-
-    def _put(self, frame: bytes, size: int) -> None:
-        out = self._out
-        if not out:
-            self._gateway.touch(self)
-        out.append(frame)
-        self._out_bytes = size
-        if size > limits.WRITE_BYTES:
-            self._flush()
-
-    def _flush(self) -> None:
-        """Hand what is queued to the transport, as one write."""
-        out = self._out
-        if out and not self._writing_paused:
-            data = out[0] if len(out) == 1 else b"".join(out)
-            out.clear()
-            self._out_bytes = 0
-            self._transport.write(data)
-
-    flush = _flush
+    # Closing.
 
     def _send_close(self, code: int, reason: str) -> None:
         frame = encode_close(code, reason)
@@ -439,18 +398,9 @@ class Connection(asyncio.BufferedProtocol):
 
     def _finish(self) -> None:
         """Both close frames are out: close the socket behind them."""
-        self._flush()
+        self.flush()
         if not self._writing_paused:
             self._transport.close()
-
-    async def _until_writable(self) -> None:
-        self._writable = self._gateway.loop.create_future()
-        await self._writable
-
-    def _release_writer(self) -> None:
-        if self._writable is not None and not self._writable.done():
-            self._writable.set_result(None)
-        self._writable = None
 
     # Sweeps: coarse, one for all connections of the node.
 
@@ -480,3 +430,11 @@ class Connection(asyncio.BufferedProtocol):
                 timed_out(route, event, seconds)
                 if event.kind is MESSAGE:
                     self._reply(error_body(limits.MESSAGE_TIMEOUT, event))
+
+
+async def _forget_cancellation(task: asyncio.Task[Any]) -> None:
+    """A cancellation ends with the handler that it was meant for; the next message starts afresh."""
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.sleep(0)  # takes one that was asked for and not yet delivered
+    while task.cancelling():
+        task.uncancel()

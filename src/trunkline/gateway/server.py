@@ -9,17 +9,18 @@ import logging
 from typing import TYPE_CHECKING
 
 from trunkline import limits
-from trunkline.connections.local import LocalConnections
 from trunkline.errors import ConfigurationError
 from trunkline.gateway.acceptor import Acceptor, HttpRequest
 from trunkline.gateway.http import HttpResponse
 from trunkline.gateway.static_files import StaticFiles
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    from trunkline.connections.base import Registry
     from trunkline.gateway.connection import Connection
+    from trunkline.gateway.output import Output
     from trunkline.model.api import CompiledApi
     from trunkline.model.ids import ConnectionIds
 
@@ -43,6 +44,7 @@ class Gateway:
     Args:
         apis: what to serve, one stage each.
         ids: makes and recognises connection ids.
+        connections: is told of every connection that can be sent to.
         web: folder of static files, or None.
         context: what context variables hold where handlers run.
     """
@@ -51,6 +53,7 @@ class Gateway:
         self,
         apis: Iterable[CompiledApi],
         ids: ConnectionIds,
+        connections: Registry,
         *,
         web: Path | None = None,
         context: contextvars.Context | None = None,
@@ -58,7 +61,7 @@ class Gateway:
         self.loop = asyncio.get_running_loop()
         self.stages = {api.stage: Stage(api) for api in apis}
         self.ids = ids
-        self.connections = LocalConnections(ids.origin)
+        self.connections = connections
         self.context = context if context is not None else contextvars.copy_context()
         self.buffer = memoryview(bytearray(limits.READ_BYTES))
         self.alive: set[Connection] = set()  # from the handshake until the disconnect handler begins
@@ -66,7 +69,7 @@ class Gateway:
         self.doors: set[Acceptor] = set()
         self.draining = False
         self._web = None if web is None else StaticFiles(web)
-        self._touched: list[Connection] = []
+        self._touched: list[Output] = []
         self._servers: list[asyncio.Server] = []
         self._sweep_seconds = min([1.0, *(self._sweep_interval(stage.api) for stage in self.stages.values())])
         self._sweeper: asyncio.TimerHandle | None = self.loop.call_later(self._sweep_seconds, self._sweep)
@@ -90,9 +93,9 @@ class Gateway:
         """Serve `/live` and `/ready` at an address of their own; see `listen`."""
         return await self._listen(lambda: Acceptor(self, self.answer_admin, upgrades=False), host, port, "--admin")
 
-    async def _listen(self, factory: type[Acceptor] | object, host: str, port: int, flag: str) -> int:
+    async def _listen(self, factory: Callable[[], Acceptor], host: str, port: int, flag: str) -> int:
         try:
-            server = await self.loop.create_server(factory, host, port, backlog=4096)  # type: ignore[arg-type]
+            server = await self.loop.create_server(factory, host, port, backlog=4096)
         except OSError as error:
             raise ConfigurationError(_why_no_listener(error, host, port, flag)) from None
         self._servers.append(server)
@@ -135,7 +138,7 @@ class Gateway:
 
     # Writing: what one turn of the loop puts on the connections' outputs is flushed once.
 
-    def touch(self, connection: Connection) -> None:
+    def touch(self, connection: Output) -> None:
         """Its output has something new: flush it at the end of this turn."""
         if not self._touched:
             self.loop.call_soon(self._flush_touched)

@@ -31,9 +31,10 @@ _CANONICAL = {
     name.lower(): name
     for name in (
         "Authorization", "Cookie", "Host", "Origin", "User-Agent", "Sec-WebSocket-Extensions",
-        "Sec-WebSocket-Key", "Sec-WebSocket-Protocol", "Sec-WebSocket-Version",
+        "Sec-WebSocket-Key", "Sec-WebSocket-Protocol", "Sec-WebSocket-Version", "X-Amzn-Trace-Id",
     )
 }  # fmt: skip
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _NOT_FORWARDED = frozenset({"connection", "upgrade", "x-forwarded-for", "x-forwarded-port", "x-forwarded-proto"})
 
 
@@ -280,7 +281,7 @@ def _common(event: Event) -> dict[str, Any]:
     return {
         "eventType": event.kind,
         "extendedRequestId": event.request_id,
-        "requestTime": time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(epoch // 1000)),
+        "requestTime": _request_time(epoch),
         "messageDirection": "IN",
         "stage": identity.stage,
         "connectedAt": identity.connected_at,
@@ -291,6 +292,11 @@ def _common(event: Event) -> dict[str, Any]:
         "connectionId": identity.connection_id,
         "apiId": identity.api_id,
     }
+
+
+def _request_time(epoch: int) -> str:
+    now = time.gmtime(epoch // 1000)  # strftime's month follows the locale
+    return f"{now.tm_mday:02}/{_MONTHS[now.tm_mon - 1]}/{now.tm_year:04}:{time.strftime('%H:%M:%S', now)} +0000"
 
 
 def _forwarded_headers(identity: Identity, handshake: Handshake) -> dict[str, list[str]]:

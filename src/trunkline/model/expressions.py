@@ -65,10 +65,11 @@ def _single_member(name: str) -> Selector:
 
     def select(text: str | bytes) -> str | None:
         try:
-            key = decode(text).key  # type: ignore[attr-defined]
+            # msgspec lets invalid UTF-8 inside bytes pass where it skips a member.
+            key = decode(text if type(text) is str else text.decode()).key  # type: ignore[attr-defined, union-attr]
+            return key if type(key) is str else _text(key)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
-        return key if type(key) is str else _text(key)
 
     return select
 
@@ -79,11 +80,11 @@ def _mixture(parts: list[str | _Path]) -> Selector:
     def select(text: str | bytes) -> str | None:
         try:
             body = decode(text)
+            if type(body) is not dict:
+                return None
+            return "".join([part if isinstance(part, str) else _text(_member(body, part)) for part in parts])
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
-        if type(body) is not dict:
-            return None
-        return "".join([part if isinstance(part, str) else _text(_member(body, part)) for part in parts])
 
     return select
 

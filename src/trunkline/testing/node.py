@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
-from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
@@ -14,7 +12,6 @@ from trunkline.testing.client import Client
 
 if TYPE_CHECKING:
     from trunkline.config import Settings
-    from trunkline.resources.application import Application
 
 __all__ = ["TestNode", "node"]
 
@@ -62,7 +59,7 @@ class TestNode:
 
 @contextlib.asynccontextmanager
 async def node(
-    program: str | Path | ModuleType | Application | Sequence[str | Path],
+    program: runtime.Program,
     *,
     store: str = "memory:",
     settings: Settings | None = None,

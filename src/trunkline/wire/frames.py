@@ -71,11 +71,11 @@ def encode_message(data: str | bytes, *, frame_bytes: int = limits.FRAME_BYTES) 
     """A server's message, in frames of at most `frame_bytes`: str as text, bytes as binary."""
     if type(data) is str:
         payload = data.encode()
-        if len(payload) < _LENGTH_16:
+        if len(payload) < _LENGTH_16 and len(payload) <= frame_bytes:
             return _SHORT_TEXT[len(payload)] + payload
         return _encode_long(OP_TEXT, payload, frame_bytes)
     assert isinstance(data, bytes)
-    if len(data) < _LENGTH_16:
+    if len(data) < _LENGTH_16 and len(data) <= frame_bytes:
         return _SHORT_BINARY[len(data)] + data
     return _encode_long(OP_BINARY, data, frame_bytes)
 

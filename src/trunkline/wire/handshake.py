@@ -13,6 +13,7 @@ __all__ = [
     "accept_key",
     "accept_response",
     "check_accept",
+    "check_subprotocol",
     "check_upgrade",
     "client_request",
     "is_upgrade",
@@ -77,19 +78,28 @@ def check_upgrade(method: str, http_version: str, headers: Headers) -> str:
 def parse_subprotocols(values: Iterable[str]) -> list[str]:
     """The subprotocols that a client offers, from its header's values, in order.
 
+    Empty elements of the list are skipped (RFC 9110 section 5.6.1.2).
+
     Raises:
-        HandshakeError: 400, one is not a token or stands twice.
+        HandshakeError: 400, one is not a token or stands twice, or the header is there and names none.
     """
     offered: list[str] = []
     seen: set[str] = set()
-    for value in values:
-        for part in value.split(","):
-            name = part.strip(" \t")
-            if not _TOKEN.fullmatch(name) or name in seen:
-                raise HandshakeError(400, "Sec-WebSocket-Protocol must be a list of different tokens")
-            seen.add(name)
-            offered.append(name)
+    given = [part.strip(" \t") for value in values for part in value.split(",")]
+    if given and not any(given):
+        raise HandshakeError(400, "Sec-WebSocket-Protocol must be a list of different tokens; it is empty")
+    for name in filter(None, given):
+        if not _TOKEN.fullmatch(name) or name in seen:
+            raise HandshakeError(400, "Sec-WebSocket-Protocol must be a list of different tokens")
+        seen.add(name)
+        offered.append(name)
     return offered
+
+
+def check_subprotocol(name: str | None) -> None:
+    """Raises ValueError for a subprotocol that would break its header; None is none."""
+    if name is not None and not _TOKEN.fullmatch(name):
+        raise ValueError(f"subprotocol {name!r} is not a token of letters, digits and !#$%&'*+-.^_`|~")
 
 
 def accept_response(key: str, subprotocol: str | None, date: str) -> bytes:
@@ -98,10 +108,9 @@ def accept_response(key: str, subprotocol: str | None, date: str) -> bytes:
     Raises:
         ValueError: the subprotocol is not a token, so it would break the header.
     """
+    check_subprotocol(subprotocol)
     chosen = ""
     if subprotocol is not None:
-        if not _TOKEN.fullmatch(subprotocol):
-            raise ValueError(f"subprotocol {subprotocol!r} is not a token of letters, digits and !#$%&'*+-.^_`|~")
         chosen = f"sec-websocket-protocol: {subprotocol}\r\n"
     return (
         f"HTTP/1.1 101 Switching Protocols\r\ndate: {date}\r\nconnection: upgrade\r\nupgrade: websocket\r\n"

@@ -27,6 +27,7 @@ __all__ = ["Close", "Failed", "MessageParser", "Ping", "Pong", "WireEvent"]
 _CONTROLS_PER_PULL = 64
 _MIN_FRAGMENTS = 4096
 _BYTES_PER_FRAGMENT = 16  # a message in smaller pieces than these on average is refused
+_INVALID_UTF8 = "Invalid UTF-8"
 _FINAL_TEXT = 0x80 | OP_TEXT
 _utf8_decoder = codecs.getincrementaldecoder("utf-8")
 
@@ -141,7 +142,7 @@ class MessageParser:
             self._end()
             return events
         except UnicodeDecodeError:
-            events.append(Failed(limits.CLOSE_INVALID_DATA, "Invalid UTF-8"))
+            events.append(Failed(limits.CLOSE_INVALID_DATA, _INVALID_UTF8))
             self._end()
             return events
         self.pending = bounded and self._pos < len(self._data)
@@ -311,6 +312,9 @@ class MessageParser:
             if self._decoder is None:
                 self._decoder = _utf8_decoder()
             self._decoder.decode(part)  # only to fail at the first wrong byte
+            torn = self._decoder.getstate()[0]
+            if torn[:1] == b"\xed" and torn[1:] > b"\x9f":  # a surrogate: the decoder waits for its third byte
+                raise _Violation(limits.CLOSE_INVALID_DATA, _INVALID_UTF8)
         self._message += part
 
     def _end(self) -> None:

@@ -1,0 +1,93 @@
+"""The sending half of a connection: a bounded queue in front of its socket."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from trunkline import limits
+from trunkline.wire.frames import OP_PONG, encode_frame
+
+if TYPE_CHECKING:
+    from trunkline.gateway.server import Gateway
+
+__all__ = ["Output"]
+
+
+class Output(asyncio.BufferedProtocol):
+    """What one loop turn puts here is one write; what a slow reader does not take waits here."""
+
+    __slots__ = (
+        "_full_since", "_gateway", "_out", "_out_bytes", "_pong", "_transport", "_writable", "_writing_paused",
+    )  # fmt: skip
+
+    def __init__(self, gateway: Gateway, transport: asyncio.Transport) -> None:
+        self._gateway = gateway
+        self._transport = transport
+        self._writing_paused = False
+        self._writable: asyncio.Future[None] | None = None
+        self._out: list[bytes] = []
+        self._out_bytes = 0
+        self._pong: bytes | None = None
+        self._full_since = 0.0
+
+    def pause_writing(self) -> None:
+        """The socket takes no more: what is sent waits here."""
+        self._writing_paused = True
+
+    def resume_writing(self) -> None:
+        """The socket takes again."""
+        self._writing_paused = False
+        self._full_since = 0.0
+        out, self._out, self._out_bytes = self._out, [], 0
+        for position, frame in enumerate(out):
+            if self._writing_paused:
+                self._out = out[position:]
+                self._out_bytes = sum(map(len, self._out))
+                return
+            self._transport.write(frame)
+        if self._pong is not None:
+            self._transport.write(encode_frame(OP_PONG, self._pong))
+            self._pong = None
+        self._release_writer()
+
+    def flush(self) -> None:
+        """Hand what is queued to the transport, as one write."""
+        out = self._out
+        if out and not self._writing_paused:
+            data = out[0] if len(out) == 1 else b"".join(out)
+            out.clear()
+            self._out_bytes = 0
+            self._transport.write(data)
+
+    def _put(self, frame: bytes, size: int) -> None:
+        """Queue a frame; `size` is the queue's with it."""
+        out = self._out
+        if not out:
+            self._gateway.touch(self)
+        out.append(frame)
+        self._out_bytes = size
+        if size > limits.WRITE_BYTES:
+            self.flush()
+
+    def _put_pong(self, payload: bytes) -> None:
+        if self._writing_paused:
+            self._pong = payload  # RFC 6455 section 5.5.3: only the latest ping needs an answer
+        else:
+            frame = encode_frame(OP_PONG, payload)
+            self._put(frame, self._out_bytes + len(frame))
+
+    def _drop_output(self) -> None:
+        """The socket is gone, and whoever waits for it goes on."""
+        self._out.clear()
+        self._out_bytes = 0
+        self._release_writer()
+
+    async def _until_writable(self) -> None:
+        self._writable = self._gateway.loop.create_future()
+        await self._writable
+
+    def _release_writer(self) -> None:
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+        self._writable = None
