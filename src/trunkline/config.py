@@ -24,7 +24,7 @@ class Settings:
         port: port to listen at; 0 lets the system choose.
         store: where documents live: "sqlite:", "sqlite:///FILE" or "memory:".
         web: folder of static files; None for none.
-        admin: "HOST:PORT" of /live and /ready, "off", or None: the same host, the port above.
+        admin: "HOST:PORT" of /live and /ready, "off", or None: 127.0.0.1, the port above.
         limit: limits that differ from those a program declares, by name.
     """
 
@@ -59,13 +59,15 @@ def settings(folder: Path, flags: Mapping[str, Any], environ: Mapping[str, str] 
 def parse_address(text: str, what: str) -> tuple[str, int]:
     """Host and port of "HOST:PORT"."""
     host, _, port = text.rpartition(":")
-    if not host or not port.isdigit() or int(port) > 65535:
+    if not host or not (port.isascii() and port.isdigit()) or len(port) > 5 or int(port) > 65535:
         raise ConfigurationError(f"{what} is {text!r}; expected HOST:PORT, such as 127.0.0.1:8001")
     return host.strip("[]"), int(port)
 
 
 def parse_limits(source: str, texts: list[str] | Mapping[str, Any]) -> dict[str, float]:
     """Limits by name, of "NAME=NUMBER" texts or of a table."""
+    if not isinstance(texts, Mapping | list):
+        raise ConfigurationError(f"{source} sets limit to {texts!r}; expected a table, or texts NAME=NUMBER")
     pairs = texts.items() if isinstance(texts, Mapping) else [_split(source, text) for text in texts]
     known = {f.name: f.type for f in fields(Limits)}
     parsed: dict[str, float] = {}
@@ -76,14 +78,18 @@ def parse_limits(source: str, texts: list[str] | Mapping[str, Any]) -> dict[str,
             number = float(value)
         except (TypeError, ValueError):
             number = 0
-        if not 0 < number < float("inf"):
-            raise ConfigurationError(f"{source} sets limit {name} to {value!r}; expected a number above 0")
+        if isinstance(value, bool) or not 0 < number < float("inf") or (name.endswith("_bytes") and number % 1):
+            raise ConfigurationError(f"{source} sets limit {name} to {value!r}; expected a {_kind(name)} above 0")
         parsed[name] = int(number) if name.endswith("_bytes") else number
     return parsed
 
 
+def _kind(limit: str) -> str:
+    return "whole number" if limit.endswith("_bytes") else "number"
+
+
 def _split(source: str, text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
+    name, equals, value = str(text).partition("=")
     if not equals:
         raise ConfigurationError(f"{source} has limit {text!r}; expected NAME=NUMBER, such as frame_bytes=65536")
     return name.strip(), value.strip()
@@ -97,8 +103,11 @@ def _from_pyproject(folder: Path) -> dict[str, Any]:
         table = tomllib.loads(file.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigurationError(f"{file} cannot be read: {error}") from None
-    found = table.get("tool", {}).get("trunkline", {})
-    return dict(found)
+    tool = table.get("tool", {})
+    found = tool.get("trunkline", {}) if isinstance(tool, dict) else {}
+    if not isinstance(found, dict):
+        raise ConfigurationError(f"{file} has tool.trunkline = {found!r}; expected a table [tool.trunkline]")
+    return found
 
 
 def _from_environment(environ: Mapping[str, str], known: set[str]) -> dict[str, Any]:
@@ -115,10 +124,12 @@ def _typed(source: str, name: str, value: Any, merged: Settings) -> Any:
         return {**merged.limit, **parse_limits(source, value)}
     if name == "port":
         try:
-            port = int(value)
+            port = -1 if isinstance(value, bool | float) else int(value)
         except (TypeError, ValueError):
             port = -1
         if not 0 <= port <= 65535:
             raise ConfigurationError(f"{source} sets port to {value!r}; expected 0 to 65535")
         return port
-    return str(value)
+    if not isinstance(value, str):
+        raise ConfigurationError(f"{source} sets {name} to {value!r}; expected a text")
+    return value

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from trunkline.config import Settings, parse_address
 from trunkline.connections.local import LocalConnections
+from trunkline.errors import ConfigurationError
 from trunkline.gateway.server import Gateway
 from trunkline.integrations.python import PythonIntegration
 from trunkline.model.api import CONNECT_ROUTE, DISCONNECT_ROUTE, CompiledApi, CompiledRoute
@@ -22,7 +23,7 @@ from trunkline.model.ids import ConnectionIds
 from trunkline.resources.application import Application, api_id
 from trunkline.resources.collection import Collection
 from trunkline.resources.context import running_node
-from trunkline.resources.loading import folder_of, load
+from trunkline.resources.loading import declared_in, folder_of, load
 from trunkline.resources.websocket import Websocket
 from trunkline.stores import open_store
 
@@ -64,7 +65,7 @@ class RunningNode:
         self.address = (settings.host, port)
         if settings.admin == "off":
             return
-        beside = 0 if settings.port == 0 else port + 1
+        beside = 0 if settings.port in {0, 65535} else port + 1
         host, admin = ("127.0.0.1", beside) if settings.admin is None else parse_address(settings.admin, "--admin")
         self.admin_address = (host, await self.gateway.listen_admin(host, admin))
 
@@ -106,8 +107,12 @@ async def open(  # noqa: A001
         token = running_node.set(node)
         try:
             async with contextlib.AsyncExitStack() as stack:
+                stack.push_async_callback(gateway.close)  # for a lifespan that fails at its beginning
                 for declared in application.lifespans:
-                    await stack.enter_async_context(declared.enter())
+                    life = declared.enter()
+                    await life.__aenter__()
+                    # An error of the block is not the lifespan's: what stands behind its `yield` runs all the same.
+                    stack.push_async_callback(life.__aexit__, None, None, None)
                 try:
                     yield node
                 finally:
@@ -165,13 +170,15 @@ def _application(program: Program) -> tuple[Application, Path]:
     if isinstance(program, Application):
         return program, Path.cwd()
     if isinstance(program, ModuleType):
-        declared = [value for value in vars(program).values() if isinstance(value, Websocket | Collection)]
-        return Application.of(declared), Path(program.__file__ or ".").resolve().parent
+        file = getattr(program, "__file__", None)  # a notebook's __main__ has none
+        return Application.of(declared_in(program)), Path.cwd() if file is None else Path(file).resolve().parent
     parts = [program] if isinstance(program, str | Path) else list(program)
     names = [str(part) for part in parts if isinstance(part, str | Path)]
-    if len(names) < len(parts):
-        return Application.of(parts), Path.cwd()
-    return load(names), folder_of(names[0])
+    if len(names) == len(parts):
+        return load(names), folder_of(names[0])
+    if names:
+        raise ConfigurationError(f"a program is files and modules, or declarations; got both: {parts!r}")
+    return Application.of(parts), Path.cwd()
 
 
 def _authority(host: str, port: int) -> str:

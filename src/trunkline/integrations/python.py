@@ -42,8 +42,10 @@ class PythonIntegration:
         return context.res.response() if event.kind is CONNECT else None
 
     def _reply(self, value: Any) -> str | bytes:
-        if type(value) is str:
-            return value
+        if isinstance(value, str):
+            if not value.isascii():
+                value.encode()  # a lone surrogate is an error of the handler
+            return str.__str__(value)  # str() of an enum's member is its name
         if isinstance(value, bytes | bytearray | memoryview):
             if not self._binary:
                 raise TypeError(

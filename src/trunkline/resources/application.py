@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import inspect
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -18,9 +19,10 @@ if TYPE_CHECKING:
     from trunkline.resources.collection import Collection
     from trunkline.resources.websocket import Handler, Websocket
 
-__all__ = ["Application", "Lifespan", "api_id", "collecting", "declare", "lifespan"]
+__all__ = ["Application", "Lifespan", "api_id", "collecting", "declare", "lifespan", "lifespan_of"]
 
 LifespanFunction: TypeAlias = Callable[[], AsyncIterator[None]]
+_MARK = "_trunkline_lifespan"
 _collected: contextvars.ContextVar[list[Any] | None] = contextvars.ContextVar("trunkline_declared", default=None)
 
 
@@ -43,12 +45,18 @@ def lifespan(function: LifespanFunction) -> LifespanFunction:
     last disconnect handler. Operations of resources work in it.
     """
     where = caller()
-    import inspect
-
     if not inspect.isasyncgenfunction(function):
         raise DeclarationError(f"{where}: @lifespan takes an async generator function: `async def` with one `yield`")
-    declare(Lifespan(function, where))
+    declared = Lifespan(function, where)
+    function.__dict__[_MARK] = declared  # a module that was imported before is searched for it
+    declare(declared)
     return function
+
+
+def lifespan_of(value: object) -> Lifespan | None:
+    """What `lifespan` declared with this function; None for everything else."""
+    found = getattr(value, _MARK, None) if inspect.isasyncgenfunction(value) else None
+    return found if isinstance(found, Lifespan) else None
 
 
 def declare(resource: object) -> None:

@@ -67,6 +67,8 @@ class Res:
         """Refuse the connection with an HTTP status (300 to 599) and body. The handler goes on to its end."""
         if not 300 <= status <= 599:
             raise ValueError(f"reject({status}): expected an HTTP status from 300 to 599")
+        if isinstance(body, str):
+            body.encode()  # a lone surrogate is an error here, not when the answer is written
         self._status = status
         self._body = body
 

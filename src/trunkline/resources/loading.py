@@ -10,11 +10,11 @@ from types import ModuleType
 from typing import Any
 
 from trunkline.errors import ConfigurationError, DeclarationError
-from trunkline.resources.application import Application, collecting
+from trunkline.resources.application import Application, Lifespan, collecting, lifespan_of
 from trunkline.resources.collection import Collection
 from trunkline.resources.websocket import Websocket
 
-__all__ = ["ProgramFailed", "folder_of", "load"]
+__all__ = ["ProgramFailed", "declared_in", "folder_of", "load"]
 
 
 class ProgramFailed(Exception):  # noqa: N818
@@ -35,13 +35,19 @@ def load(programs: list[str]) -> Application:
             module = _run(program)
         declared += collected
         # Declarations of modules that an earlier program imported already are not made a second time.
-        declared += [value for value in vars(module).values() if isinstance(value, Websocket | Collection)]
+        declared += declared_in(module)
     application = Application.of(declared)
     if not application.sockets:
         raise DeclarationError(
             f'{", ".join(programs)} declares no websocket; expected at least one: socket = websocket("socket")'
         )
     return application
+
+
+def declared_in(module: ModuleType) -> list[Any]:
+    """What the names of a module mean: sockets, collections and lifespans."""
+    values = [lifespan_of(value) or value for value in vars(module).values()]
+    return [value for value in values if isinstance(value, Websocket | Collection | Lifespan)]
 
 
 def folder_of(program: str) -> Path:
@@ -52,24 +58,30 @@ def folder_of(program: str) -> Path:
 def _run(program: str) -> ModuleType:
     if program.endswith(".py") or "/" in program or "\\" in program:
         return _run_file(Path(program))
+    return _run_module(program)
+
+
+def _run_module(name: str) -> ModuleType:
+    unknown = ConfigurationError(f"there is no file or module {name!r}; expected a path such as chat.py")
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise unknown
+    _add_to_path(Path.cwd())
     try:
-        found = importlib.util.find_spec(program)
-    except (ImportError, ValueError):
-        found = None
-    if found is None:
-        raise ConfigurationError(f"there is no file or module {program!r}; expected a path such as chat.py")
-    return _guarded(
-        lambda: importlib.reload(sys.modules[program]) if program in sys.modules else importlib.import_module(program)
-    )
+        return _guarded(
+            lambda: importlib.reload(sys.modules[name]) if name in sys.modules else importlib.import_module(name)
+        )
+    except ProgramFailed as failed:
+        missing = getattr(failed.__cause__, "name", None) if isinstance(failed.__cause__, ModuleNotFoundError) else None
+        if missing is not None and f"{name}.".startswith(f"{missing}."):  # itself, or the package that it is in
+            raise unknown from None
+        raise
 
 
 def _run_file(file: Path) -> ModuleType:
     if not file.is_file():
         what = "is a folder" if file.is_dir() else "does not exist"
         raise ConfigurationError(f"{file} {what}; expected a Python file such as chat.py")
-    folder = str(file.resolve().parent)
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
+    _add_to_path(file.resolve().parent)
     spec = importlib.util.spec_from_file_location(file.stem, file)
     if spec is None or spec.loader is None:
         raise ConfigurationError(f"{file} is not a Python file; expected a name that ends in .py")
@@ -78,6 +90,11 @@ def _run_file(file: Path) -> ModuleType:
     loader = spec.loader
     _guarded(lambda: loader.exec_module(module))
     return module
+
+
+def _add_to_path(folder: Path) -> None:
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
 
 
 def _guarded(run: Any) -> ModuleType:

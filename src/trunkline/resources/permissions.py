@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from types import FrameType
 
 from trunkline.errors import DeclarationError, PermissionDenied
 
@@ -48,11 +47,9 @@ class Declared:
 
 def caller() -> Declared:
     """The first frame outside this package: the program's line that is being run."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_globals.get("__name__", "").startswith("trunkline."):
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("trunkline."):
         frame = frame.f_back
-    if frame is None:  # pragma: no cover - there is always somebody who called us
-        return Declared("?", 0)
     return Declared(frame.f_code.co_filename, frame.f_lineno)
 
 

@@ -53,11 +53,12 @@ class SocketOptions:
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """A handler of a program, and where it stands."""
+    """A handler of a program, where it stands, and where `on` declared it."""
 
     route: str
     function: MessageHandler
     where: Declared
+    declared: Declared
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class Websocket:
         where: file and line of the declaration.
     """
 
-    __slots__ = ("_may_send", "granted", "handlers", "name", "options", "where")
+    __slots__ = ("granted", "handlers", "name", "options", "where")
 
     def __init__(
         self,
@@ -99,7 +100,6 @@ class Websocket:
         self.where = where
         self.granted = granted
         self.handlers: list[Handler] = [] if handlers is None else handlers
-        self._may_send = "sending" in granted
         declare(self)
 
     def __eq__(self, other: object) -> bool:
@@ -142,12 +142,14 @@ class Websocket:
 
         def decorate(function: MessageHandler) -> MessageHandler:
             _check_handler(function, self, event, where)
+            handler = Handler(key, function, _where(function, where), where)
             for other in self.handlers:
-                if other.route == key:
+                # The same line again: its file is run anew, and its socket is of a module that is not.
+                if other.route == key and other.declared != where:
                     raise DeclarationError(
                         f"{where}: route {key!r} of {self!r} is declared twice; the first is at {other.where}"
                     )
-            self.handlers.append(Handler(key, function, _where(function, where)))
+            self.handlers[:] = [*(other for other in self.handlers if other.route != key), handler]
             return function
 
         return decorate
@@ -161,11 +163,9 @@ class Websocket:
 
         Raises:
             InvalidConnectionId, MessageTooLarge, SlowConsumer, Throttled, Unreachable: see `trunkline.errors`.
-            PermissionDenied, NotRunning: see there.
+            NotRunning: see there.
             TypeError: data is neither str nor bytes, or bytes on a socket without `binary=True`.
         """
-        if not self._may_send:  # pragma: no cover - every handle may send
-            raise self._denied("send", "sending")
         if type(data) is not str:
             data = self._check_data(data)
         return await current_node("send").connections.send(self.name, connection_id, data)
@@ -206,10 +206,12 @@ class Websocket:
             seconds: after this, whoever was not reached is in `failed` with a TimeoutError.
 
         Raises:
-            MessageTooLarge is in `failed`; PermissionDenied, NotRunning and TypeError as for `send`.
+            MessageTooLarge is in `failed`; NotRunning and TypeError as for `send`.
         """
         if type(data) is not str:
             data = self._check_data(data)
+        if isinstance(to, str):
+            raise TypeError(f"to={to!r} is one id; expected ids or documents, such as to=[{to!r}]")
         node = current_node("broadcast")
         left_out = {exclude} if isinstance(exclude, str) else set(exclude)
         loop = asyncio.get_running_loop()
@@ -220,21 +222,21 @@ class Websocket:
                 batch.append(recipient if isinstance(recipient, str) else recipient.id)
                 if len(batch) >= numbers.FAN_OUT_SLICE:
                     await run.slice([i for i in batch if i not in left_out])
+                    await asyncio.sleep(0)
                     batch.clear()
         else:
-            everyone = [r if isinstance(r, str) else r.id for r in to]
-            if left_out:
-                everyone = [i for i in everyone if i not in left_out]
-            batch = everyone
+            batch = [r if isinstance(r, str) else r.id for r in to]
+        if left_out:
+            batch = [i for i in batch if i not in left_out]
         for start in range(0, len(batch), numbers.FAN_OUT_SLICE):
             if start:
                 await asyncio.sleep(0)
-            await run.slice([i for i in batch[start : start + numbers.FAN_OUT_SLICE] if i not in left_out])
+            await run.slice(batch[start : start + numbers.FAN_OUT_SLICE])
         return BroadcastResult(run.sent, tuple(run.gone), MappingProxyType(run.failed))
 
     def _check_data(self, data: object) -> str | bytes:
         if isinstance(data, str):
-            return data
+            return str.__str__(data)  # str() of an enum's member is its name
         if not isinstance(data, bytes | bytearray | memoryview):
             raise TypeError(f"data is a {type(data).__name__}; expected str or bytes. For JSON: json.dumps(...)")
         if not self.options.binary:
@@ -258,7 +260,8 @@ class _Broadcast:
         self.failed: dict[str, Exception] = {}
 
     async def slice(self, ids: list[str]) -> None:
-        for pause in (*_BACKOFF_SECONDS, None):
+        pauses = iter(_BACKOFF_SECONDS)
+        while True:
             if self._deadline is not None and asyncio.get_running_loop().time() >= self._deadline:
                 self.failed.update((i, TimeoutError("the broadcast's seconds ran out")) for i in ids)
                 return
@@ -266,6 +269,7 @@ class _Broadcast:
             self.sent += done.sent
             self.gone.extend(done.gone)
             ids = [i for i, error in done.failed.items() if isinstance(error, Throttled)]
+            pause = next(pauses, None)
             if pause is None or not ids:
                 self.failed.update(done.failed)
                 return

@@ -75,8 +75,8 @@ class JumpingLoop(asyncio.SelectorEventLoop):
 
     def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:  # type: ignore[override]
         """As every loop's; time stands still until the function has returned."""
-        self._jumping.jobs += 1
         future = super().run_in_executor(executor, func, *args)
+        self._jumping.jobs += 1
         future.add_done_callback(self._job_done)
         return future
 

@@ -1,0 +1,200 @@
+"""Settings: where they come from, which source wins, and what is said of a wrong one."""
+
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trunkline import ConfigurationError
+from trunkline.config import Settings, parse_address, parse_limits, settings
+
+
+@pytest.fixture
+def pyproject(tmp_path):
+    def write(text):
+        (tmp_path / "pyproject.toml").write_text(text)
+        return tmp_path
+
+    return write
+
+
+def test_defaults_are_for_a_laptop(tmp_path):
+    assert settings(tmp_path, {}, {}) == Settings(
+        host="127.0.0.1", port=8000, store="sqlite:", web=None, admin=None, limit={}
+    )
+
+
+def test_settings_cannot_be_changed(tmp_path):
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        settings(tmp_path, {}, {}).port = 1
+
+
+def test_every_setting_can_come_from_every_source(pyproject, tmp_path):
+    wanted = Settings("0.0.0.0", 1, "memory:", "web", "off", {"idle_seconds": 5.0})
+    flags = {f.name: getattr(wanted, f.name) for f in dataclasses.fields(Settings)}
+    environ = {
+        "TRUNKLINE_HOST": "0.0.0.0", "TRUNKLINE_PORT": "1", "TRUNKLINE_STORE": "memory:", "TRUNKLINE_WEB": "web",
+        "TRUNKLINE_ADMIN": "off", "TRUNKLINE_LIMIT": "idle_seconds=5",
+    }  # fmt: skip
+    assert settings(tmp_path, flags, {}) == wanted
+    assert settings(tmp_path, {}, environ) == wanted
+    folder = pyproject(
+        '[tool.trunkline]\nhost = "0.0.0.0"\nport = 1\nstore = "memory:"\nweb = "web"\nadmin = "off"\n'
+        "[tool.trunkline.limit]\nidle_seconds = 5\n"
+    )
+    assert settings(folder, {}, {}) == wanted
+
+
+def test_flags_win_over_the_environment_and_that_over_pyproject(pyproject):
+    folder = pyproject('[tool.trunkline]\nhost = "a"\nport = 1\nstore = "memory:"\n')
+    chosen = settings(folder, {"host": "c", "port": None}, {"TRUNKLINE_HOST": "b", "TRUNKLINE_PORT": "2"})
+    assert (chosen.host, chosen.port, chosen.store) == ("c", 2, "memory:")
+
+
+def test_limits_of_all_sources_are_joined_by_name(pyproject):
+    folder = pyproject("[tool.trunkline.limit]\nframe_bytes = 1\nidle_seconds = 1\nhandler_seconds = 1\n")
+    environ = {"TRUNKLINE_LIMIT": "idle_seconds=2,handler_seconds=2"}
+    assert settings(folder, {"limit": {"handler_seconds": 3.5}}, environ).limit == {
+        "frame_bytes": 1, "idle_seconds": 2, "handler_seconds": 3.5,
+    }  # fmt: skip
+
+
+def test_limits_in_pyproject_may_be_texts_as_on_the_command_line(pyproject):
+    folder = pyproject('[tool.trunkline]\nlimit = ["frame_bytes=1"]\n')
+    assert settings(folder, {}, {}).limit == {"frame_bytes": 1}
+
+
+def test_the_processs_environment_is_read_and_what_is_empty_or_unknown_in_it_is_not(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRUNKLINE_PORT", "9")
+    monkeypatch.setenv("TRUNKLINE_HOST", "")
+    monkeypatch.setenv("TRUNKLINE_LOOP", "asyncio")
+    monkeypatch.delenv("TRUNKLINE_STORE", raising=False)
+    chosen = settings(tmp_path, {})
+    assert (chosen.port, chosen.host) == (9, "127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[tool.other]\nx = 1\n", "[project]\nname = 'x'\n", "[tool.trunkline]\n", "tool = 5\n"]
+)
+def test_a_pyproject_that_says_nothing_of_trunkline_is_nothing(pyproject, text):
+    assert settings(pyproject(text), {}, {}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "[tool.trunkline]\nprot = 1\n",
+            r"\[tool.trunkline\] of pyproject.toml sets 'prot'; known are admin, host, limit",
+        ),
+        ("[tool]\ntrunkline = 5\n", r"has tool.trunkline = 5; expected a table"),
+        ("[tool.trunkline\n", r"pyproject.toml cannot be read: "),
+        ("[tool.trunkline]\nhost = 5\n", r"sets host to 5; expected a text"),
+        ("[tool.trunkline]\nweb = false\n", r"sets web to False; expected a text"),
+        ("[tool.trunkline]\nport = 80.5\n", r"sets port to 80.5; expected 0 to 65535"),
+        ("[tool.trunkline]\nport = true\n", r"sets port to True; expected 0 to 65535"),
+        ("[tool.trunkline]\nport = []\n", r"sets port to \[\]; expected 0 to 65535"),
+        ("[tool.trunkline]\nlimit = 5\n", r"sets limit to 5; expected a table, or texts NAME=NUMBER"),
+        ("[tool.trunkline]\nlimit = 'frame_bytes=1'\n", r"sets limit to 'frame_bytes=1'; expected a table"),
+        ("[tool.trunkline]\nlimit = [5]\n", r"has limit 5; expected NAME=NUMBER"),
+        ("[tool.trunkline.limit]\nidle = 5\n", r"limits 'idle'; known are frame_bytes, message_bytes, idle_seconds"),
+        (
+            "[tool.trunkline.limit]\nidle_seconds = true\n",
+            r"sets limit idle_seconds to True; expected a number above 0",
+        ),
+    ],
+)
+def test_what_is_wrong_in_pyproject_is_told(pyproject, text, message):
+    with pytest.raises(ConfigurationError, match=message):
+        settings(pyproject(text), {}, {})
+
+
+def test_a_pyproject_that_is_not_utf_8_is_told(tmp_path):
+    (tmp_path / "pyproject.toml").write_bytes(b"\xff")
+    with pytest.raises(ConfigurationError, match=r"pyproject.toml cannot be read: 'utf-8' codec"):
+        settings(tmp_path, {}, {})
+
+
+@pytest.mark.parametrize("port", ["-1", "65536", "x", "", "1.5"])
+def test_a_port_is_0_to_65535_wherever_it_comes_from(tmp_path, port):
+    with pytest.raises(ConfigurationError, match=f"the command line sets port to '{port}'; expected 0 to 65535"):
+        settings(tmp_path, {"port": port}, {})
+    if port:
+        with pytest.raises(ConfigurationError, match=f"the environment sets port to '{port}'"):
+            settings(tmp_path, {}, {"TRUNKLINE_PORT": port})
+    assert settings(tmp_path, {"port": 65535}, {}).port == 65535
+    assert settings(tmp_path, {}, {"TRUNKLINE_PORT": "0"}).port == 0
+
+
+def test_a_flag_that_is_none_was_not_given_and_one_that_is_unknown_is_told(tmp_path):
+    assert settings(tmp_path, dict.fromkeys(("host", "port", "web")), {}) == Settings()
+    with pytest.raises(ConfigurationError, match="the command line sets 'colour'"):
+        settings(tmp_path, {"colour": "red"}, {})
+
+
+# Limits.
+
+
+def test_limits_are_names_and_numbers():
+    assert parse_limits("x", ["frame_bytes=65536", " idle_seconds = 1.5 ", "message_bytes=1e3"]) == {
+        "frame_bytes": 65536, "idle_seconds": 1.5, "message_bytes": 1000,
+    }  # fmt: skip
+    assert type(parse_limits("x", ["frame_bytes=65536"])["frame_bytes"]) is int
+    assert parse_limits("x", []) == parse_limits("x", {}) == {}
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "", "x", "nan", "inf", "1,5", "0x10"])
+@pytest.mark.parametrize("name", ["frame_bytes", "idle_seconds"])
+def test_a_limit_is_a_number_above_0(name, value):
+    with pytest.raises(ConfigurationError) as refused:
+        parse_limits("--limit", [f"{name}={value}"])
+    kind = "whole number" if name == "frame_bytes" else "number"
+    assert str(refused.value) == f"--limit sets limit {name} to {value!r}; expected a {kind} above 0"
+
+
+@pytest.mark.parametrize("value", ["0.5", "1.5", 2.25])
+def test_bytes_are_whole(value):
+    with pytest.raises(ConfigurationError, match="expected a whole number above 0"):
+        parse_limits("--limit", {"frame_bytes": value})
+
+
+@pytest.mark.parametrize("text", ["frame_bytes", "", "=1", "nothing=1"])
+def test_a_limit_without_a_known_name_is_told(text):
+    with pytest.raises(ConfigurationError, match="^--limit (has limit|limits) "):
+        parse_limits("--limit", [text])
+
+
+# Addresses.
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("127.0.0.1:8001", ("127.0.0.1", 8001)),
+        ("localhost:0", ("localhost", 0)),
+        ("[::1]:65535", ("::1", 65535)),
+        ("::1:80", ("::1", 80)),
+    ],
+)
+def test_an_address_is_host_and_port(text, address):
+    assert parse_address(text, "--admin") == address
+
+
+@given(st.one_of(st.text(), st.text().map("localhost:{}".format)))
+def test_any_text_is_an_address_or_is_told(text):
+    try:
+        host, port = parse_address(text, "--admin")
+    except ConfigurationError as error:
+        assert str(error) == f"--admin is {text!r}; expected HOST:PORT, such as 127.0.0.1:8001"
+    else:
+        assert 0 <= port <= 65535
+        assert text.endswith(str(port))
+
+
+@pytest.mark.parametrize(
+    "text", ["8001", ":8001", "localhost:", "localhost:65536", "a:²", "a:-1", "a:" + "1" * 5000, "off"]
+)
+def test_what_is_no_address_is_told(text):
+    with pytest.raises(ConfigurationError, match="expected HOST:PORT"):
+        parse_address(text, "--admin")
