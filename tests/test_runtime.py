@@ -480,6 +480,23 @@ def test_a_crash_while_the_epoch_is_written_leaves_the_old_one(tmp_path, monkeyp
     assert (tmp_path / "id.key").read_bytes() == key
 
 
+@pytest.mark.parametrize("damage", [b"", b"x", b"-1", b"1.5", b"16777215", "²".encode()])
+def test_a_damaged_epoch_is_refused_by_name(tmp_path, damage):
+    runtime.connection_ids(tmp_path)
+    (tmp_path / "epoch").write_bytes(damage)
+    with pytest.raises(ConfigurationError, match=r"epoch holds .*expected the number of the last start"):
+        runtime.connection_ids(tmp_path)
+    assert (tmp_path / "epoch").read_bytes() == damage, "nothing is lost"
+
+
+@pytest.mark.parametrize("damage", [b"", b"short", b"x" * 33])
+def test_a_damaged_key_is_refused_by_name(tmp_path, damage):
+    (tmp_path / "id.key").write_bytes(damage)
+    with pytest.raises(ConfigurationError, match=rf"id.key has {len(damage)} bytes; the key .* has 32"):
+        runtime.connection_ids(tmp_path)
+    assert (tmp_path / "id.key").read_bytes() == damage, "nothing is lost"
+
+
 def test_boots_at_the_same_time_get_different_epochs(tmp_path):
     from concurrent.futures import ThreadPoolExecutor
 

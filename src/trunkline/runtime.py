@@ -19,7 +19,7 @@ from trunkline.gateway.server import Gateway
 from trunkline.integrations.python import PythonIntegration
 from trunkline.model.api import CONNECT_ROUTE, DISCONNECT_ROUTE, CompiledApi, CompiledRoute
 from trunkline.model.expressions import compile_selector
-from trunkline.model.ids import ConnectionIds
+from trunkline.model.ids import MAX_EPOCH, ConnectionIds
 from trunkline.resources.application import Application, api_id
 from trunkline.resources.collection import Collection
 from trunkline.resources.context import running_node
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["Program", "RunningNode", "compile_apis", "connection_ids", "open"]
 
 _STATE = ".trunkline"
+_KEY = "id.key"
+_KEY_BYTES = 32
 Program: TypeAlias = str | Path | ModuleType | Application | Sequence[str | Path | Websocket | Collection]
 
 
@@ -155,9 +157,9 @@ def connection_ids(state: Path | None) -> ConnectionIds:
         return ConnectionIds(secrets.token_bytes(32))
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _locked(state / "lock"):
-        key = _read_or_make(state / "id.key", lambda: secrets.token_bytes(32))
+        key = _read_key(state / _KEY)
         epoch_file = state / "epoch"
-        epoch = int(_read_or_make(epoch_file, lambda: b"0")) + 1
+        epoch = _read_epoch(epoch_file) + 1
         _write(epoch_file, str(epoch).encode())
     return ConnectionIds(key, epoch=epoch)
 
@@ -197,6 +199,26 @@ def _locked(file: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _read_key(file: Path) -> bytes:
+    key = _read_or_make(file, lambda: secrets.token_bytes(_KEY_BYTES))
+    if len(key) != _KEY_BYTES:
+        raise ConfigurationError(
+            f"{file} has {len(key)} bytes; the key of connection ids has {_KEY_BYTES}. Put the right file back, or "
+            "remove it: a new key is made, and ids made under the old one are no longer recognised"
+        )
+    return key
+
+
+def _read_epoch(file: Path) -> int:
+    text = _read_or_make(file, lambda: b"0")
+    if not text.isdigit() or not int(text) < MAX_EPOCH:
+        raise ConfigurationError(
+            f"{file} holds {text[:40]!r}; expected the number of the last start, below {MAX_EPOCH}. Remove "
+            f"{file.name} and {_KEY}: a new key keeps ids unique"
+        )
+    return int(text)
 
 
 def _read_or_make(file: Path, make: Callable[[], bytes]) -> bytes:

@@ -3,10 +3,13 @@
 import asyncio
 import json
 import logging
+import sys
+from dataclasses import replace
 
 import pytest
 
 from trunkline import Limits, MessageTooLarge, SlowConsumer, limits, testing, websocket
+from trunkline.model.api import CompiledRoute, Response
 from trunkline.wire.frames import (
     OP_BINARY,
     OP_CLOSE,
@@ -214,6 +217,101 @@ async def test_a_handler_that_raises_is_answered_logged_and_survived(caplog):
     assert "test_connection.py" in record.getMessage()
     assert "gateway/connection.py" not in record.getMessage(), "the traceback begins in the user's code"
     assert body["requestId"] in record.getMessage()
+
+
+def served_by(node, message=None, connect=None):
+    """Put integrations other than Python handlers on a running node's one socket."""
+    stage = node.running.gateway.stages["socket"]
+    routes = {"$default": CompiledRoute("$default", message, "template.yaml:1")} if message else stage.api.routes
+    route = CompiledRoute("$connect", connect, "template.yaml:2") if connect else stage.api.connect
+    stage.api = replace(stage.api, routes=routes, connect=route)
+
+
+@pytest.mark.parametrize("body", ["\ud800", 5, bytearray(b"x")])
+async def test_an_integration_whose_answer_cannot_be_sent_is_an_internal_error(caplog, body):
+    async def invoke(event):
+        return Response(200, body if event.data == "odd" else event.data)
+
+    async with testing.node([echoing()]) as node:
+        served_by(node, invoke)
+        async with await node.connect("socket") as client:
+            await client.send("odd")
+            assert (await client.receive_json())["message"] == "Internal server error"
+            await client.send("even")
+            assert await client.receive() == "even"
+    assert "the handler of $default at template.yaml:1 raised" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        Response(403, "\ud800"),
+        Response(403, "x", {"content-type": "text/plain\r\nset-cookie: a=b"}),
+        Response(200, None, {"sec-websocket-protocol": "a\r\nb"}),
+    ],
+)
+async def test_a_connect_integration_whose_answer_cannot_be_sent_is_502(caplog, response):
+    async def invoke(event):
+        return response
+
+    async with testing.node([echoing()]) as node:
+        served_by(node, connect=invoke)
+        with pytest.raises(testing.Refused) as refused:
+            await node.connect("socket")
+    assert refused.value.status == 502
+    assert b"Internal server error" in refused.value.body
+    assert "the handler of $connect at template.yaml:2 raised" in caplog.text
+
+
+async def test_a_handler_that_exits_does_not_end_the_node(caplog):
+    recorder = Recorder()
+
+    async def handle(ctx):
+        if ctx.req.data == "exit":
+            sys.exit("enough")
+
+    recorder.handle = handle
+    async with testing.node([recorder.socket]) as node, await node.connect("socket") as client:
+        await client.send("exit")
+        assert (await client.receive_json())["message"] == "Internal server error"
+        await client.send("go on")
+        await client.close()
+    assert recorder.events[-2:] == ["go on", ("disconnect", 1000, "")]
+    assert "SystemExit: enough" in caplog.text
+
+
+async def test_a_reply_over_the_limit_is_an_internal_error_and_nothing_is_sent_of_it(caplog):
+    socket = websocket("socket")
+
+    @socket.on("message")
+    async def message(ctx):
+        return "x" * int(ctx.req.data)
+
+    async with testing.node([socket]) as node, await node.connect("socket") as client:
+        await client.send("131073")
+        assert (await client.receive_json())["message"] == "Internal server error"
+        await client.send("131072")
+        assert len(await client.receive()) == 131_072
+    assert "MessageTooLarge: the message has 131,073 bytes; the limit message_bytes is 131,072" in caplog.text
+
+
+async def test_a_runner_that_is_cancelled_from_outside_ends_its_connection_and_runs_its_disconnect():
+    recorder = Recorder()
+
+    async def handle(ctx):
+        return "y" * 100_000
+
+    async with testing.node([recorder.socket]) as node:
+        client = await node.connect("socket")
+        client.stop_reading()
+        await recorder.socket.send(recorder.id, "x" * 100_000)
+        await asyncio.sleep(0.1)
+        await client.send("waits behind what the client does not read")
+        await asyncio.sleep(0.1)
+        (connection,) = node.running.gateway.alive
+        connection._runner.cancel()
+        await asyncio.sleep(0.1)
+    assert recorder.events[-1] == ("disconnect", 1006, "Connection closed abnormally")
 
 
 async def test_no_route_is_forbidden():

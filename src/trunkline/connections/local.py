@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 from trunkline import limits
 from trunkline.connections.base import ConnectionInfo, FanOut, Sink
-from trunkline.errors import InvalidConnectionId, MessageTooLarge, SendError
-from trunkline.wire.frames import encode_message
+from trunkline.errors import InvalidConnectionId, SendError
+from trunkline.wire.frames import check_message_size, encode_message
 
 __all__ = ["LocalConnections"]
 
@@ -86,9 +86,5 @@ class LocalConnections:
         if data is not last:
             frame = encode_message(data, frame_bytes=limits.FRAME_BYTES)
             self._last = (data, frame)
-        # Each 32 KiB carry a header of at most 10 bytes, so only a frame near the limit needs the exact size.
-        if len(frame) > message_bytes:
-            size = len(data.encode() if isinstance(data, str) else data)
-            if size > message_bytes:
-                raise MessageTooLarge(f"the message has {size:,} bytes; the limit message_bytes is {message_bytes:,}")
+        check_message_size(data, frame, message_bytes)
         return frame

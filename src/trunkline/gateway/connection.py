@@ -21,7 +21,7 @@ from trunkline.gateway.lifecycle import State, Trigger, after
 from trunkline.gateway.output import Output
 from trunkline.model.api import DISCONNECT_ROUTE, CompiledRoute, Response
 from trunkline.model.events import CONNECT, DISCONNECT, MESSAGE, Event, Handshake, Identity
-from trunkline.wire.frames import encode_close, encode_message
+from trunkline.wire.frames import check_message_size, encode_close, encode_message
 from trunkline.wire.handshake import accept_response, check_subprotocol
 from trunkline.wire.messages import Close, Failed, MessageParser, Ping
 
@@ -36,8 +36,8 @@ _OPEN, _DRAINING, _GONE = State.OPEN, State.DRAINING, State.GONE
 _CONNECTING, _CLOSING = State.CONNECTING, State.CLOSING
 
 
-# The runner outlives whatever a handler raises, its own CancelledError included.
-_ERRORS = (Exception, asyncio.CancelledError)
+# The runner outlives whatever a handler raises: its own CancelledError, and the SystemExit that would end the node.
+_ERRORS = (Exception, asyncio.CancelledError, SystemExit)
 
 
 class _HandlerTimeout(Exception):  # noqa: N818
@@ -128,7 +128,7 @@ class Connection(Output):
             self._parser.feed(rest)
         route = self._stage.api.connect
         if route is None:
-            self._accept(key, None)
+            self._accept(_handshake_answer(Response(), key, ""))
         else:
             coro = self._connect(route, handshake, key)
             self._runner = self._gateway.loop.create_task(coro, context=self._context)
@@ -137,35 +137,37 @@ class Connection(Output):
         event = Event(CONNECT, self._identity, route.key, handshake=handshake)
         try:
             response = await self._invoke(route, event) or Response()
-            check_subprotocol(response.headers.get("sec-websocket-protocol"))
+            answer = _handshake_answer(response, key, event.request_id)
         except _HandlerTimeout:
             response = Response(504, error_body(limits.MESSAGE_TIMEOUT, event))
+            answer = http.refusal(response, event.request_id)
         except _ERRORS as error:
             log_handler_error(route, event, error)
             response = Response(502, error_body(limits.MESSAGE_INTERNAL_ERROR, event))
+            answer = http.refusal(response, event.request_id)
         self._runner = None
-        if 200 <= response.status < 300:
-            self._accept(key, response.headers.get("sec-websocket-protocol"))
+        if _accepts(response):
+            self._accept(answer)
         else:
-            self._refuse(response, event)
+            self._refuse(answer)
 
-    def _accept(self, key: str, subprotocol: str | None) -> None:
+    def _accept(self, answer: bytes) -> None:
         self._state = after(self._state, Trigger.ACCEPT)
         if self._state is _GONE:
             self._start_runner()  # the client left meanwhile: its disconnect handler runs all the same
             return
         # Addressable before the client can know that it is connected.
         self._gateway.connections.add(self._identity.connection_id, self)
-        self._transport.write(accept_response(key, subprotocol, http.date()))
+        self._transport.write(answer)
         self._resume_reading()
         self._pull()
 
-    def _refuse(self, response: Response, event: Event) -> None:
+    def _refuse(self, answer: bytes) -> None:
         lost = self._state is State.ABANDONED
         self._state = after(self._state, Trigger.REFUSE)
         self._gateway.alive.discard(self)
         if not lost:
-            self._transport.write(http.refusal(response, event.request_id))
+            self._transport.write(answer)
             self._transport.close()
 
     # What the transport tells.
@@ -279,9 +281,14 @@ class Connection(Output):
         self._runner = self._gateway.loop.create_task(self._run(), context=self._context)
 
     async def _run(self) -> None:
-        while await self._run_queue():
-            pass
-        self._runner = None
+        try:
+            while await self._run_queue():
+                pass
+        except BaseException:  # someone cancelled every task of the loop: nothing is left to handle messages
+            self._transport.abort()
+            raise
+        finally:
+            self._runner = None
         if self._state is _DRAINING:
             self._answer_close()
         self.flush()
@@ -324,19 +331,18 @@ class Connection(Output):
     async def _handle(self, data: str | bytes) -> None:
         route = select_route(self._stage.api, data)
         if route is None:
-            self._reply(error_body(limits.MESSAGE_FORBIDDEN, Event(MESSAGE, self._identity, "", data)))
+            self._tell(error_body(limits.MESSAGE_FORBIDDEN, Event(MESSAGE, self._identity, "", data)))
             return
         event = Event(MESSAGE, self._identity, route.key, data)
         try:
             response = await self._invoke(route, event)
+            if response is not None and response.body is not None:
+                self._reply(response.body)
         except _HandlerTimeout:
             return  # the sweep has told the client
         except _ERRORS as error:
             log_handler_error(route, event, error)
-            self._reply(error_body(limits.MESSAGE_INTERNAL_ERROR, event))
-        else:
-            if response is not None and response.body is not None:
-                self._reply(response.body)
+            self._tell(error_body(limits.MESSAGE_INTERNAL_ERROR, event))
 
     async def _invoke(self, route: CompiledRoute, event: Event) -> Response | None:
         task = cast("asyncio.Task[Any]", asyncio.current_task())
@@ -359,6 +365,13 @@ class Connection(Output):
 
     def _reply(self, body: str | bytes) -> None:
         frame = encode_message(body)
+        check_message_size(body, frame, self._stage.api.limits.message_bytes)
+        self._answer(frame)
+
+    def _tell(self, error: str) -> None:
+        self._answer(encode_message(error))
+
+    def _answer(self, frame: bytes) -> None:
         if self._state is _OPEN or self._state is _DRAINING:
             # No refusal here: the runner takes no further message until the socket takes this one.
             self._put(frame, self._out_bytes + len(frame))
@@ -429,7 +442,7 @@ class Connection(Output):
                 route, event = call[2], call[3]
                 timed_out(route, event, seconds)
                 if event.kind is MESSAGE:
-                    self._reply(error_body(limits.MESSAGE_TIMEOUT, event))
+                    self._tell(error_body(limits.MESSAGE_TIMEOUT, event))
 
 
 async def _forget_cancellation(task: asyncio.Task[Any]) -> None:
@@ -438,3 +451,16 @@ async def _forget_cancellation(task: asyncio.Task[Any]) -> None:
         await asyncio.sleep(0)  # takes one that was asked for and not yet delivered
     while task.cancelling():
         task.uncancel()
+
+
+def _accepts(response: Response) -> bool:
+    return 200 <= response.status < 300
+
+
+def _handshake_answer(response: Response, key: str, request_id: str) -> bytes:
+    """The 101 or the refusal; raises ValueError for what HTTP cannot say."""
+    if not _accepts(response):
+        return http.refusal(response, request_id)
+    subprotocol = response.headers.get("sec-websocket-protocol")
+    check_subprotocol(subprotocol)
+    return accept_response(key, subprotocol, http.date())

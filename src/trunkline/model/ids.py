@@ -22,7 +22,7 @@ from hashlib import blake2s
 
 from trunkline.errors import InvalidConnectionId
 
-__all__ = ["ConnectionIds", "Origin", "message_id", "request_id"]
+__all__ = ["MAX_EPOCH", "ConnectionIds", "Origin", "message_id", "request_id"]
 
 _ID_BYTES = 13
 _ID_CHARS = 20
@@ -33,6 +33,7 @@ _COUNTER_BITS = 36
 _CHECK_BITS = 32
 _EPOCH_BITS = 24
 _NODE_BITS = 12
+MAX_EPOCH = (1 << _EPOCH_BITS) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,8 @@ class ConnectionIds:
     def __init__(self, key: bytes, *, node: int = 0, epoch: int = 0) -> None:
         if not 0 <= node < 1 << _NODE_BITS:
             raise ValueError(f"node is {node}; expected 0 to {(1 << _NODE_BITS) - 1}")
-        if not 0 <= epoch < 1 << _EPOCH_BITS:
-            raise ValueError(f"epoch is {epoch}; expected 0 to {(1 << _EPOCH_BITS) - 1}")
+        if not 0 <= epoch <= MAX_EPOCH:
+            raise ValueError(f"epoch is {epoch}; expected 0 to {MAX_EPOCH}")
         self._rounds = tuple(blake2s(key=key, person=b"trunk%03d" % r) for r in range(_ROUNDS))
         self._prefix = node << _EPOCH_BITS | epoch
         self._counter = 0

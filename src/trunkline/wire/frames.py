@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable
 
 from trunkline import limits
+from trunkline.errors import MessageTooLarge
 
 __all__ = [
     "OP_BINARY",
@@ -14,6 +15,7 @@ __all__ = [
     "OP_PING",
     "OP_PONG",
     "OP_TEXT",
+    "check_message_size",
     "encode_client_message",
     "encode_close",
     "encode_frame",
@@ -89,6 +91,15 @@ def _encode_long(opcode: int, payload: bytes, frame_bytes: int) -> bytes:
         part = payload[start : start + frame_bytes]
         frames.append(encode_frame(OP_CONTINUATION, part, fin=start + frame_bytes >= size))
     return b"".join(frames)
+
+
+def check_message_size(data: str | bytes, frame: bytes, message_bytes: int) -> None:
+    """Raises MessageTooLarge when a message, encoded as `frame`, is over the limit."""
+    # Each 32 KiB carry a header of at most 10 bytes, so only a frame near the limit needs the exact size.
+    if len(frame) > message_bytes:
+        size = len(data.encode() if isinstance(data, str) else data)
+        if size > message_bytes:
+            raise MessageTooLarge(f"the message has {size:,} bytes; the limit message_bytes is {message_bytes:,}")
 
 
 def encode_client_message(data: str | bytes, mask_source: Callable[[int], bytes] = secrets.token_bytes) -> bytes:
