@@ -1,0 +1,154 @@
+"""What is measured, against what, and what it has to reach. The numbers are those of the design's table of speed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from generator import holding, load
+from servers import Server, c_epoll, peer, resident_bytes, running, seconds_to_first_handshake, trunkline
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One measurement; the CPUs are shares of one CPU during it, None where nothing was generated."""
+
+    value: float
+    generator_cpu: float | None = None
+    server_cpu: float | None = None
+
+
+Measure: TypeAlias = Callable[[Server, float], Measured]  # a server, and for how many seconds
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the table: ours against a reference.
+
+    Attributes:
+        reference: what it is compared with; None for a plain figure.
+        gate, goal: the ratio, or without a reference the figure, to be reached; None if nothing was set.
+    """
+
+    reference: Server | None
+    gate: float | None
+    goal: float | None
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Rows that share the measurement of ours."""
+
+    name: str
+    title: str
+    unit: str
+    measure: Measure
+    ours: Server
+    rows: tuple[Row, ...]
+    lower_is_better: bool = False
+
+    def servers(self) -> list[Server]:
+        """Everything that one round measures, ours first."""
+        return [self.ours, *(row.reference for row in self.rows if row.reference is not None)]
+
+
+def echo(*, depth: int) -> Measure:
+    """Messages per second."""
+
+    def measure(server: Server, seconds: float) -> Measured:
+        with running(server) as process:
+            return _measured(load("echo", process, seconds=seconds, connections=100, depth=depth), "rate")
+
+    return measure
+
+
+def fan(*, connections: int, senders: int = 1, depth: int = 1, key: str = "us") -> Measure:
+    """Microseconds per delivery ("us"), or deliveries per second ("rate")."""
+
+    def measure(server: Server, seconds: float) -> Measured:
+        with running(server) as process:
+            options = {"connections": connections, "senders": senders, "depth": depth, "seconds": seconds}
+            return _measured(load("fan", process, **options), key)
+
+    return measure
+
+
+def handshakes(server: Server, seconds: float) -> Measured:
+    """Handshakes per second, 64 in progress, until 10,000 connections are open."""
+    with running(server) as process:
+        return _measured(load("connect", process, connections=10_000), "rate")
+
+
+def idle_memory(server: Server, seconds: float) -> Measured:
+    """KiB of resident set that each of 9,000 further connections adds to a server that has 1,000."""
+    with running(server) as process, holding(process, 1_000):
+        time.sleep(0.5)
+        before = resident_bytes(process.pid)
+        with holding(process, 9_000):
+            time.sleep(0.5)
+            return Measured((resident_bytes(process.pid) - before) / 9_000 / 1024)
+
+
+def start_up(server: Server, seconds: float) -> Measured:
+    """Milliseconds from the exec to the first 101."""
+    return Measured(seconds_to_first_handshake(server) * 1000)
+
+
+def _measured(result: dict[str, float], key: str) -> Measured:
+    return Measured(result[key], result["generator_cpu"], result["server_cpu"])
+
+
+C_ECHO, C_FAN = c_epoll("echo"), c_epoll("fan")
+
+WORKLOADS = (
+    Workload(
+        "echo", "routed echo, depth 1", "msg/s", echo(depth=1), trunkline("echo"),
+        (Row(C_ECHO, 0.42, 0.55), Row(peer("aiohttp", "echo"), None, 1.1), Row(peer("starlette", "echo"), None, 1.9)),
+    ),
+    Workload(
+        "echo-16", "routed echo, depth 16", "msg/s", echo(depth=16), trunkline("echo"),
+        (Row(peer("starlette", "echo"), 3, 5), Row(peer("aiohttp", "echo"), None, None)),
+    ),
+    Workload(
+        "broadcast-1k", "broadcast, 1,000 connections", "µs/delivery", fan(connections=1_000), trunkline("fan"),
+        (Row(C_FAN, 1.5, 1.3),), lower_is_better=True,
+    ),
+    Workload(
+        "broadcast-10k", "broadcast, 10,000 connections", "µs/delivery", fan(connections=10_000), trunkline("fan"),
+        (Row(C_FAN, 1.5, 1.3),), lower_is_better=True,
+    ),
+    Workload(
+        "in-flight", "broadcast, 1,000 connections, 16 in flight from 16 senders", "deliveries/s",
+        fan(connections=1_000, senders=16, key="rate"), trunkline("fan"),
+        (Row(peer("websockets", "fan"), 4, 8),),
+    ),
+    Workload(
+        "pipeline", "broadcast, 1,000 connections, 16 in flight from one sender", "deliveries/s",
+        fan(connections=1_000, depth=16, key="rate"), trunkline("fan"),
+        (Row(peer("websockets", "fan"), None, None),),
+    ),
+    Workload(
+        "tutorial", "the tutorial's loop over SQLite, 1,000 connections", "µs/delivery",
+        fan(connections=1_000), trunkline("tutorial", durable=True),
+        (Row(Server("our broadcast", trunkline("fan").command), 3, 2.5),), lower_is_better=True,
+    ),
+    Workload(
+        "connect", "empty connect handler", "handshakes/s", handshakes, trunkline("connect_empty"),
+        (Row(None, 5_000, 10_000),),
+    ),
+    Workload(
+        "connect-durable", "connect handler writes a durable document", "handshakes/s",
+        handshakes, trunkline("connect_durable", durable=True),
+        (Row(None, 2_500, 5_000),),
+    ),
+    Workload(
+        "memory", "resident set per idle connection", "KiB", idle_memory, trunkline("connect_empty"),
+        (Row(None, 8, 6),), lower_is_better=True,
+    ),
+    Workload(
+        "start-up", "start-up to the first accepted connection", "ms", start_up, trunkline("tutorial", durable=True),
+        (Row(None, 600, 400),), lower_is_better=True,
+    ),
+)  # fmt: skip
