@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "aws": {"resources", "connections.management_api", "stores"},
     "runtime": EVERYTHING - {"cli", "testing"},
     "cli": EVERYTHING - {"testing"},
+    "__main__": {"cli"},
     "testing": EVERYTHING - {"cli"},
     "__init__": {"resources"},
     "console": set(),

@@ -3,50 +3,64 @@
 from __future__ import annotations
 
 import sys
-import traceback
-from typing import TYPE_CHECKING
+from typing import Annotated
 
 import typer
 
 from trunkline.cli import run
+from trunkline.cli.failures import explain, is_programs
 from trunkline.errors import ConfigurationError, DeclarationError, StoreUnavailable
 from trunkline.resources.loading import ProgramFailed
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 __all__ = ["app", "main"]
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.command("run")(run.run)
+_UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # typer keeps its name to itself
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"trunkline {version('trunkline')}")
+        raise typer.Exit
 
 
 @app.callback()
-def trunkline() -> None:
+def trunkline(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
     """Real-time connections in Python without running the infrastructure."""
 
 
 def main() -> None:
-    """Run the command line; a user's mistake is one line and exit code 2."""
+    """Run the command line. A mistake is one line and exit code 2, an error in the program its traceback and 2."""
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
     except (ConfigurationError, DeclarationError, StoreUnavailable) as error:
-        print(f"trunkline: {error}", file=sys.stderr)
-        sys.exit(2)
+        _fail(f"trunkline: {error}")
     except ProgramFailed as failed:
-        cause = failed.__cause__
-        assert cause is not None
-        lines = traceback.format_exception(type(cause), cause, _programs_part(cause.__traceback__))
-        print("".join(lines).rstrip(), file=sys.stderr)
-        sys.exit(2)
+        _fail(explain(failed.__cause__ or failed))
+    except _UsageError as error:
+        _fail(_usage(error))
+    except Exception as error:
+        if not is_programs(error):
+            raise
+        _fail(explain(error))
 
 
-def _programs_part(trace: TracebackType | None) -> TracebackType | None:
-    """Without the frames of ours and of the import system in front of the program's own."""
-    part = trace
-    while part is not None and (
-        part.tb_frame.f_globals.get("__name__", "").startswith(("trunkline.", "importlib"))
-        or part.tb_frame.f_code.co_filename.startswith("<frozen importlib")
-    ):
-        part = part.tb_next
-    return part
+def _fail(message: str) -> None:
+    if message:
+        print(message, file=sys.stderr)
+    sys.exit(2)
+
+
+def _usage(error: Exception) -> str:
+    """One line, in a terminal as in a pipe; nothing if the help was shown instead."""
+    message: str = error.format_message()  # type: ignore[attr-defined]
+    context = getattr(error, "ctx", None)
+    command = "trunkline" if context is None else context.command_path
+    return f"trunkline: {message.rstrip('.')}; see {command} --help" if message else ""

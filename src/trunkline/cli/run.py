@@ -4,50 +4,72 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from trunkline import log
-from trunkline.config import Settings, parse_limits, settings
+from trunkline.cli.stopping import Interrupted, Stop
+from trunkline.config import Settings, parse_address, parse_limits, settings
 from trunkline.errors import ConfigurationError
 
 __all__ = ["run"]
 
 
 def run(
-    programs: Annotated[list[str], typer.Argument(metavar="PROGRAM...", help="Python files or modules.")],
-    host: Annotated[str | None, typer.Option(help="Address to listen at [127.0.0.1].")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen at; 0 for any [8000].")] = None,
+    programs: Annotated[list[str], typer.Argument(metavar="PROGRAM", help="Python files or modules.")],
+    host: Annotated[str | None, typer.Option(metavar="HOST", help="Address to listen at; default 127.0.0.1.")] = None,
+    port: Annotated[
+        str | None, typer.Option(metavar="PORT", help="Port to listen at, 0 for any; default 8000.")
+    ] = None,
     store: Annotated[
-        str | None, typer.Option(help="Where documents live: sqlite:, sqlite:///FILE or memory: [sqlite:].")
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Where documents live: sqlite:///FILE or memory:; default sqlite:, a file beside the program.",
+        ),
     ] = None,
     web: Annotated[str | None, typer.Option(metavar="DIR", help="Folder of static files to serve.")] = None,
     limit: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=NUMBER", help="Change a limit, such as frame_bytes=65536."),
+        typer.Option(metavar="NAME=NUMBER", help="Change a limit, such as frame_bytes=65536; may be repeated."),
     ] = None,
     admin: Annotated[
         str | None,
-        typer.Option(metavar="HOST:PORT", help="Where /live and /ready are, or off [the port above]."),
+        typer.Option(
+            metavar="HOST:PORT", help="Where /live and /ready are, or off; default 127.0.0.1, the port above."
+        ),
     ] = None,
 ) -> None:
     """Serve a program: its sockets, its handlers, its documents."""
     from trunkline.resources.loading import folder_of
 
-    folder = folder_of(programs[0])
     limits = parse_limits("the command line", limit) if limit else None
     flags = {"host": host, "port": port, "store": store, "web": web, "limit": limits, "admin": admin}
-    chosen = settings(folder, flags)
-    if chosen.web is not None and not Path(chosen.web).is_dir():
-        raise ConfigurationError(f"--web {chosen.web} is not a folder")
+    chosen = settings(folder_of(programs[0]), flags)
+    _check(programs, chosen)
     log.configure()
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_serve(programs, chosen))
+    stop = Stop()
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_serve(programs, chosen, stop))
+    except Interrupted as interrupted:
+        raise typer.Exit(128 + interrupted.args[0]) from None
+
+
+def _check(programs: list[str], chosen: Settings) -> None:
+    """What is better said before a program is run than after it."""
+    for program in programs:
+        if programs.count(program) > 1:
+            raise ConfigurationError(f"{program} is given more than once")
+    if chosen.web is not None and not Path(chosen.web).is_dir():
+        what = "is a file" if Path(chosen.web).exists() else "does not exist"
+        raise ConfigurationError(f"--web {chosen.web} {what}; expected a folder of static files")
+    if chosen.admin not in {None, "off"}:
+        parse_address(str(chosen.admin), "--admin")
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -59,22 +81,14 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return factory
 
 
-async def _serve(programs: list[str], chosen: Settings) -> None:
+async def _serve(programs: list[str], chosen: Settings, stop: Stop) -> None:
     from trunkline import runtime
     from trunkline.cli.banner import banner
 
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        _on_signal(loop, number, stop.set)
     async with runtime.open(programs, store=chosen.store, settings=chosen) as node:
         await node.listen(chosen)
+        stop.opened(node)
         banner(node, chosen)
         await stop.wait()
-
-
-def _on_signal(loop: asyncio.AbstractEventLoop, number: int, do: Callable[[], Any]) -> None:
-    try:
-        loop.add_signal_handler(number, do)
-    except NotImplementedError:  # Windows
-        signal.signal(number, lambda *_: loop.call_soon_threadsafe(do))
+        if sys.stdout.isatty():
+            print(flush=True)  # the prompt that comes back does not stand behind the terminal's own ^C

@@ -1,0 +1,91 @@
+"""How a node is told to stop: SIGTERM in order, SIGINT or a second signal at once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+from trunkline import limits
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from trunkline.runtime import RunningNode
+
+__all__ = ["Interrupted", "Stop"]
+
+_DRAIN_SECONDS = 30.0
+_AT_ONCE_SECONDS = 0.9  # within one second
+_CUT_SECONDS = 0.4  # after this, clients that do not answer a close are not waited for
+_FLUSH_SECONDS = 0.05
+_CUT_OFF = b"trunkline: stopped at once; handlers and lifespans that had not ended were cut off\n"
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal came before the door was open; its number is the argument."""
+
+
+class Stop:
+    """Listens to SIGINT and SIGTERM from now on.
+
+    While a program is loaded and its lifespans begin, a signal raises `Interrupted` there. Once the door is
+    open, SIGTERM ends `wait`, and what follows has 30 seconds; SIGINT, or any second signal, leaves it less
+    than one.
+    """
+
+    def __init__(self) -> None:
+        self._node: RunningNode | None = None
+        self._asked = asyncio.Event()
+        self._terms = 0
+        # Not the loop's own signal handlers: those have to wait for code that never gives the loop its turn.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._signalled)
+
+    def opened(self, node: RunningNode) -> None:
+        """The door is open: from now on there are clients to take leave of."""
+        self._loop = asyncio.get_running_loop()
+        self._node = node
+
+    async def wait(self) -> None:
+        """Until a signal comes, or one has come."""
+        await self._asked.wait()
+
+    def _signalled(self, number: int, _: FrameType | None) -> None:
+        if self._node is None:
+            raise Interrupted(number)
+        at_once = number == signal.SIGINT or self._terms > 0
+        self._terms += 1
+        _after(_AT_ONCE_SECONDS if at_once else _DRAIN_SECONDS, _cut_off)
+        with contextlib.suppress(RuntimeError):  # the loop has ended already
+            self._loop.call_soon_threadsafe(self._begin, at_once)
+
+    def _begin(self, at_once: bool) -> None:
+        self._asked.set()
+        if at_once:
+            self._loop.call_later(_CUT_SECONDS, self._cut_handshakes)
+
+    def _cut_handshakes(self) -> None:
+        assert self._node is not None
+        for connection in list(self._node.gateway.alive):
+            connection.sweep(self._loop.time() + limits.CLOSE_SECONDS)
+
+
+def _after(seconds: float, do: object) -> None:
+    timer = threading.Timer(seconds, do)  # type: ignore[arg-type]
+    timer.daemon = True
+    timer.start()
+
+
+def _cut_off() -> None:
+    # Documents that were acknowledged are durable; nothing else of ours needs an end in order.
+    with contextlib.suppress(OSError):
+        os.write(sys.stderr.fileno(), _CUT_OFF)
+    flushing = threading.Thread(target=sys.stdout.flush, daemon=True)  # whoever reads it may have stopped
+    flushing.start()
+    flushing.join(_FLUSH_SECONDS)
+    os._exit(0)

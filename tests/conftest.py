@@ -1,0 +1,135 @@
+"""Real processes, for the tests that need them."""
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+COMMAND = Path(sys.executable).with_name("trunkline")
+
+
+def environment(more=None):
+    """This one's, without what would change what is tested."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TRUNKLINE_")}
+    return kept | {"NO_COLOR": "1"} | (more or {})
+
+
+class Running:
+    """A `trunkline run` of its own, up and listening."""
+
+    def __init__(self, process: subprocess.Popen[str], until: str) -> None:
+        self.process = process
+        self.over = False
+        self.banner: list[str] = []
+        for line in process.stdout:
+            self.banner.append(line.rstrip("\n"))
+            if line.startswith(until):
+                return
+        raise AssertionError(f"it ended before it said {until!r}: {process.stderr.read()}")
+
+    @property
+    def urls(self) -> list[str]:
+        return [url for line in self.banner for url in re.findall(r"(?:ws|http)://\S+", line)]
+
+    @property
+    def port(self) -> int:
+        """The one that clients connect to."""
+        return int(re.search(r":(\d+);", self.banner[-1])[1])
+
+    def url(self, kind: str) -> str:
+        """The first URL behind this word of the banner."""
+        return next(line.split()[-1] for line in self.banner if line.startswith(kind))
+
+    def says(self, text: str) -> None:
+        """Wait until the program has printed this line."""
+        assert any(line.rstrip() == text for line in self.process.stdout), f"it never said {text!r}"
+
+    def stop(self, number: int = signal.SIGTERM) -> tuple[int, str, str]:
+        """Exit code, rest of the output, errors."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.ended()
+
+    def ended(self, seconds: float = 20) -> tuple[int, str, str]:
+        """The same, of a process that ends by itself."""
+        try:
+            out, err = self.process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
+        self.over = True
+        return self.process.returncode, out, err
+
+
+@pytest.fixture
+def run_trunkline():
+    """Start `trunkline run ARGUMENTS`, at any free port; what still runs at the end must stop cleanly and silently."""
+    with contextlib.ExitStack() as stack:
+
+        def run(
+            *arguments: object, cwd: Path | None = None, clean: bool = True, env=None, until: str = "listening"
+        ) -> Running:
+            command = [COMMAND, "run", *map(str, arguments)]
+            if "--port" not in arguments and "TRUNKLINE_PORT" not in (env or {}):
+                command += ["--port", "0"]
+            process = stack.enter_context(
+                subprocess.Popen(
+                    command,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                    cwd=cwd,
+                    env=environment(env),
+                )
+            )
+            running = Running(process, until)
+
+            def end() -> None:
+                if not running.over:
+                    code, _, err = running.stop()
+                    assert not clean or (code, err) == (0, "")
+
+            stack.callback(end)
+            return running
+
+        yield run
+
+
+@pytest.fixture
+def trunkline():
+    """Run `trunkline ARGUMENTS` to its end: (exit code, output, errors)."""
+
+    def run(*arguments: object, cwd: Path | None = None, env=None) -> tuple[int, str, str]:
+        done = subprocess.run(
+            [COMMAND, *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+            cwd=cwd,
+            env=environment(env),
+            stdin=subprocess.DEVNULL,
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    return run
+
+
+@pytest.fixture
+def taken_port():
+    """A port of 127.0.0.1 that something listens at."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+@pytest.fixture
+def free_port():
+    """A port of 127.0.0.1 that nothing listened at a moment ago."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
