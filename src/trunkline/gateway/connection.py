@@ -8,26 +8,23 @@ one write.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from trunkline import limits
 from trunkline.connections.base import ConnectionInfo
 from trunkline.errors import SlowConsumer
 from trunkline.gateway import http
-from trunkline.gateway.dispatcher import error_body, log_handler_error, select_route, timed_out
+from trunkline.gateway.dispatcher import error_body, log_handler_error
 from trunkline.gateway.lifecycle import State, Trigger, after
-from trunkline.gateway.output import Output
+from trunkline.gateway.runner import HANDLER_ERRORS, HandlerTimeout, Runner
 from trunkline.model.api import DISCONNECT_ROUTE, CompiledRoute, Response
-from trunkline.model.events import CONNECT, DISCONNECT, MESSAGE, Event, Handshake, Identity
-from trunkline.wire.frames import check_message_size, encode_close, encode_message
+from trunkline.model.events import CONNECT, DISCONNECT, Event, Handshake, Identity
+from trunkline.wire.frames import encode_close
 from trunkline.wire.handshake import accept_response, check_subprotocol
 from trunkline.wire.messages import Close, Failed, MessageParser, Ping
 
 if TYPE_CHECKING:
-    from contextvars import Context
-
     from trunkline.gateway.server import Gateway, Stage
 
 __all__ = ["Connection"]
@@ -36,41 +33,23 @@ _OPEN, _DRAINING, _GONE = State.OPEN, State.DRAINING, State.GONE
 _CONNECTING, _CLOSING = State.CONNECTING, State.CLOSING
 
 
-# The runner outlives whatever a handler raises: its own CancelledError, and the SystemExit that would end the node.
-_ERRORS = (Exception, asyncio.CancelledError, SystemExit)
-
-
-class _HandlerTimeout(Exception):  # noqa: N818
-    """The handler was cancelled at its deadline."""
-
-
-class Connection(Output):
+class Connection(Runner):
     """The protocol of one WebSocket connection, from the decision about its handshake to its end."""
 
     __slots__ = (
-        "_calls", "_close_code", "_close_reason", "_context", "_deadline", "_identity", "_parser", "_queue",
-        "_reading_paused", "_runner", "_stage", "_state", "_taken", "active_at", "opened_at",
+        "_close_code", "_close_reason", "_deadline", "_parser", "active_at", "opened_at",
     )  # fmt: skip
 
     def __init__(self, gateway: Gateway, stage: Stage, identity: Identity, transport: asyncio.Transport) -> None:
         api = stage.api
-        super().__init__(gateway, transport)
-        self._stage = stage
-        self._identity = identity
-        self._context: Context = gateway.context.copy()
+        super().__init__(gateway, stage, identity, transport)
         self._parser = MessageParser(
             frame_bytes=api.limits.frame_bytes, message_bytes=api.limits.message_bytes, binary=api.binary
         )
-        self._state = State.CONNECTING
         self._close_code = limits.CLOSE_ABNORMAL
         self._close_reason = limits.REASON_ABNORMAL
         self._deadline = 0.0  # when a closing handshake is cut short; 0: none under way
-        self._queue: list[str | bytes] = []
-        self._taken = 0  # messages that the runner took from the queue and has not finished
-        self._runner: asyncio.Task[None] | None = None
-        self._calls: dict[asyncio.Task[Any], list[Any]] = {}  # Task -> [started, expired] of a running handler
-        self._reading_paused = False
-        self.opened_at = self.active_at = gateway.loop.time()
+        self.opened_at = self.active_at = gateway.time()
 
     # What the seam of connections sees.
 
@@ -101,13 +80,13 @@ class Connection(Output):
             return False
         size = self._out_bytes + len(frame)
         if size > limits.OUTPUT_BYTES and self._writing_paused:
-            self._full_since = self._full_since or self._gateway.loop.time()
+            self._full_since = self._full_since or self._gateway.time()
             raise SlowConsumer(
                 f"connection {self._identity.connection_id} does not read: {self._out_bytes:,} bytes wait for it; "
                 f"the limit is {limits.OUTPUT_BYTES:,}"
             )
-        self._put(frame, size)
-        self.active_at = self._gateway.loop.time()
+        self._put(frame)
+        self.active_at = self._gateway.time()
         return True
 
     def close(self, code: int, reason: str) -> bool:
@@ -138,10 +117,10 @@ class Connection(Output):
         try:
             response = await self._invoke(route, event) or Response()
             answer = _handshake_answer(response, key, event.request_id)
-        except _HandlerTimeout:
+        except HandlerTimeout:
             response = Response(504, error_body(limits.MESSAGE_TIMEOUT, event))
             answer = http.refusal(response, event.request_id)
-        except _ERRORS as error:
+        except HANDLER_ERRORS as error:
             log_handler_error(route, event, error)
             response = Response(502, error_body(limits.MESSAGE_INTERNAL_ERROR, event))
             answer = http.refusal(response, event.request_id)
@@ -178,7 +157,7 @@ class Connection(Output):
 
     def buffer_updated(self, nbytes: int) -> None:
         """`nbytes` came."""
-        self.active_at = self._gateway.loop.time()
+        self.active_at = self._gateway.time()
         self._parser.feed(bytes(self._gateway.buffer[:nbytes]))
         if self._state is _CONNECTING:
             self._pause_reading()  # one read is kept; messages wait for the decision
@@ -243,8 +222,8 @@ class Connection(Output):
         self._close_code = close.code
         self._close_reason = close.reason if close.code != limits.CLOSE_NO_STATUS else limits.REASON_NO_STATUS
         self._state = after(self._state, Trigger.PEER_CLOSE)
-        self._deadline = self._gateway.loop.time() + limits.CLOSE_SECONDS
-        if self._runner is None and not self._queue:
+        self._deadline = self._gateway.time() + limits.CLOSE_SECONDS
+        if self._runner is None and not self._queue and not self._calls:
             self._answer_close()
 
     def _answer_close(self) -> None:
@@ -275,112 +254,17 @@ class Connection(Output):
             self._reading_paused = False
             self._transport.resume_reading()
 
-    # Handling.
-
-    def _start_runner(self) -> None:
-        self._runner = self._gateway.loop.create_task(self._run(), context=self._context)
-
-    async def _run(self) -> None:
-        try:
-            while await self._run_queue():
-                pass
-        except BaseException:  # someone cancelled every task of the loop: nothing is left to handle messages
-            self._transport.abort()
-            raise
-        finally:
-            self._runner = None
-        if self._state is _DRAINING:
-            self._answer_close()
-        self.flush()
-
-    async def _run_queue(self) -> bool:
-        """Handle what waits; False when nothing is left to do, and the runner ends without a suspension."""
-        batch, self._queue = self._queue, []
-        self._taken = len(batch)
-        ordered = self._stage.api.ordered
-        for data in batch:
-            if ordered:
-                await self._handle(data)
-                self._taken -= 1
-            else:
-                self._spawn(data)
-            if self._writing_paused and self._state is not _GONE:
-                await self._until_writable()
+    def _take_more(self) -> None:
         if self._parser.pending:
             self._pull()
         elif self._reading_paused and self._taken < limits.WAITING_MESSAGES:
             self._resume_reading()
-        if self._queue:
-            return True
-        if self._state is not _GONE:
-            return False
-        await self._disconnect()
-        return False
 
-    def _spawn(self, data: str | bytes) -> None:
-        task = self._gateway.loop.create_task(self._handle(data), context=self._context.copy())
-        self._calls[task] = []
-        task.add_done_callback(self._spawned)
-
-    def _spawned(self, task: asyncio.Task[None]) -> None:
-        self._taken -= 1
-        self._calls.pop(task, None)
-        if self._runner is None and (self._parser.pending or self._reading_paused or self._state is _GONE):
-            self._start_runner()
-
-    async def _handle(self, data: str | bytes) -> None:
-        route = select_route(self._stage.api, data)
-        if route is None:
-            self._tell(error_body(limits.MESSAGE_FORBIDDEN, Event(MESSAGE, self._identity, "", data)))
-            return
-        event = Event(MESSAGE, self._identity, route.key, data)
-        try:
-            response = await self._invoke(route, event)
-            if response is not None and response.body is not None:
-                self._reply(response.body)
-        except _HandlerTimeout:
-            return  # the sweep has told the client
-        except _ERRORS as error:
-            log_handler_error(route, event, error)
-            self._tell(error_body(limits.MESSAGE_INTERNAL_ERROR, event))
-
-    async def _invoke(self, route: CompiledRoute, event: Event) -> Response | None:
-        task = cast("asyncio.Task[Any]", asyncio.current_task())
-        call = [self._gateway.loop.time(), False, route, event]
-        self._calls[task] = call
-        try:
-            response = await route.invoke(event)
-        except asyncio.CancelledError:
-            if not call[1]:
-                raise
-            raise _HandlerTimeout from None
-        else:
-            if call[1]:  # it swallowed its cancellation; its client has been told of the timeout
-                raise _HandlerTimeout
-            return response
-        finally:
-            self._calls.pop(task, None)
-            if task.cancelling():
-                await _forget_cancellation(task)
-
-    def _reply(self, body: str | bytes) -> None:
-        frame = encode_message(body)
-        check_message_size(body, frame, self._stage.api.limits.message_bytes)
-        self._answer(frame)
-
-    def _tell(self, error: str) -> None:
-        self._answer(encode_message(error))
-
-    def _answer(self, frame: bytes) -> None:
-        if self._state is _OPEN or self._state is _DRAINING:
-            # No refusal here: the runner takes no further message until the socket takes this one.
-            self._put(frame, self._out_bytes + len(frame))
+    # Ending.
 
     async def _disconnect(self) -> None:
         if self not in self._gateway.alive:
             return
-        while self._calls:
-            await asyncio.wait(list(self._calls))
         self._gateway.alive.discard(self)
         route = self._stage.api.disconnect
         if route is None:
@@ -392,9 +276,9 @@ class Connection(Output):
         self._gateway.ending.add(self)
         try:
             await self._invoke(route, event)
-        except _HandlerTimeout:
+        except HandlerTimeout:
             pass  # the sweep has told the log
-        except _ERRORS as error:
+        except HANDLER_ERRORS as error:
             log_handler_error(route, event, error)
         finally:
             self._gateway.ending.discard(self)
@@ -403,10 +287,10 @@ class Connection(Output):
 
     def _send_close(self, code: int, reason: str) -> None:
         frame = encode_close(code, reason)
-        self._put(frame, self._out_bytes + len(frame))
+        self._put(frame)
         self._state = after(self._state, Trigger.CLOSE_SENT)
         self._gateway.connections.remove(self._identity.connection_id)
-        self._deadline = self._gateway.loop.time() + limits.CLOSE_SECONDS
+        self._deadline = self._gateway.time() + limits.CLOSE_SECONDS
         self._resume_reading()  # for the client's answer
 
     def _finish(self) -> None:
@@ -433,24 +317,6 @@ class Connection(Output):
             now - self.active_at >= bounds.idle_seconds or now - self.opened_at >= bounds.lifetime_seconds
         ):
             self.close(limits.CLOSE_GOING_AWAY, limits.REASON_GOING_AWAY)
-
-    def _expire_calls(self, started_before: float, seconds: float) -> None:
-        for task, call in list(self._calls.items()):
-            if call and not call[1] and call[0] <= started_before:
-                call[1] = True
-                task.cancel()
-                route, event = call[2], call[3]
-                timed_out(route, event, seconds)
-                if event.kind is MESSAGE:
-                    self._tell(error_body(limits.MESSAGE_TIMEOUT, event))
-
-
-async def _forget_cancellation(task: asyncio.Task[Any]) -> None:
-    """A cancellation ends with the handler that it was meant for; the next message starts afresh."""
-    with contextlib.suppress(asyncio.CancelledError):
-        await asyncio.sleep(0)  # takes one that was asked for and not yet delivered
-    while task.cancelling():
-        task.uncancel()
 
 
 def _accepts(response: Response) -> bool:

@@ -60,22 +60,21 @@ class Output(asyncio.BufferedProtocol):
             self._out_bytes = 0
             self._transport.write(data)
 
-    def _put(self, frame: bytes, size: int) -> None:
-        """Queue a frame; `size` is the queue's with it."""
+    def _put(self, frame: bytes) -> None:
+        """Queue a frame."""
         out = self._out
         if not out:
             self._gateway.touch(self)
         out.append(frame)
-        self._out_bytes = size
-        if size > limits.WRITE_BYTES:
+        self._out_bytes += len(frame)
+        if self._out_bytes > limits.WRITE_BYTES:
             self.flush()
 
     def _put_pong(self, payload: bytes) -> None:
         if self._writing_paused:
             self._pong = payload  # RFC 6455 section 5.5.3: only the latest ping needs an answer
         else:
-            frame = encode_frame(OP_PONG, payload)
-            self._put(frame, self._out_bytes + len(frame))
+            self._put(encode_frame(OP_PONG, payload))
 
     def _drop_output(self) -> None:
         """The socket is gone, and whoever waits for it goes on."""

@@ -59,6 +59,7 @@ class Gateway:
         context: contextvars.Context | None = None,
     ) -> None:
         self.loop = asyncio.get_running_loop()
+        self.time = self.loop.time
         self.stages = {api.stage: Stage(api) for api in apis}
         self.ids = ids
         self.connections = connections

@@ -42,6 +42,8 @@ class PythonIntegration:
         return context.res.response() if event.kind is CONNECT else None
 
     def _reply(self, value: Any) -> str | bytes:
+        if type(value) is str and value.isascii():
+            return value
         if isinstance(value, str):
             if not value.isascii():
                 value.encode()  # a lone surrogate is an error of the handler

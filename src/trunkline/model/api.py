@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from trunkline import limits
 from trunkline.errors import DeclarationError
@@ -29,6 +32,7 @@ __all__ = [
 CONNECT_ROUTE = "$connect"
 DISCONNECT_ROUTE = "$disconnect"
 DEFAULT_ROUTE = "$default"
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,7 @@ class Limits:
                 raise DeclarationError(f"limit {name} is {value!r}; expected a number above 0")
 
 
-class Response:
+class Response(msgspec.Struct, eq=False):
     """What an integration answers.
 
     Attributes:
@@ -65,14 +69,9 @@ class Response:
         headers: on `$connect`, what goes into the handshake's answer: `sec-websocket-protocol`, `content-type`.
     """
 
-    __slots__ = ("body", "headers", "status")
-
-    def __init__(
-        self, status: int = 200, body: str | bytes | None = None, headers: Mapping[str, str] | None = None
-    ) -> None:
-        self.status = status
-        self.body = body
-        self.headers = headers or {}
+    status: int = 200
+    body: str | bytes | None = None
+    headers: Mapping[str, str] = _NO_HEADERS
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ members are left out, never null.
 
 from __future__ import annotations
 
+import builtins
 import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -121,7 +122,7 @@ class Identity:
         self.stage_variables = stage_variables
 
 
-class Event:
+class Event(msgspec.Struct, eq=False):
     """One CONNECT, MESSAGE or DISCONNECT, as a handler reads it (`ctx.req`).
 
     Attributes:
@@ -132,30 +133,19 @@ class Event:
         close_reason: on disconnect, the text that came with it.
     """
 
-    __slots__ = (
-        "_lambda", "_request_id", "close_code", "close_reason", "data", "handshake", "identity", "kind", "route",
-    )  # fmt: skip
+    kind: EventType
+    identity: Identity
+    route: str
+    data: str | builtins.bytes = ""
+    handshake: Handshake | None = None
+    close_code: int = 0
+    close_reason: str = ""
+    _request_id: str | None = None
+    _lambda: dict[str, Any] | None = None
 
-    def __init__(
-        self,
-        kind: EventType,
-        identity: Identity,
-        route: str,
-        data: str | bytes = "",
-        *,
-        handshake: Handshake | None = None,
-        close_code: int = 0,
-        close_reason: str = "",
-    ) -> None:
-        self.kind = kind
-        self.identity = identity
-        self.route = route
-        self.data = data
-        self.handshake = handshake
-        self.close_code = close_code
-        self.close_reason = close_reason
-        self._request_id: str | None = None
-        self._lambda: dict[str, Any] | None = None
+    def __repr__(self) -> str:
+        # Not what it holds: headers and messages do not belong into a log.
+        return f"<{self.kind} on {self.route!r} of connection {self.connection_id}>"
 
     @property
     def connection_id(self) -> str:
@@ -197,7 +187,7 @@ class Event:
         """
         return self.data if isinstance(self.data, str) else self.data.decode()
 
-    def bytes(self) -> bytes:
+    def bytes(self) -> builtins.bytes:
         """The message as bytes; text is written as UTF-8."""
         return self.data.encode() if isinstance(self.data, str) else self.data
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextvars
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
+
 from trunkline.errors import NotRunning
 from trunkline.model.api import Response
 
@@ -81,18 +83,18 @@ class Res:
         return None
 
 
-class Context:
+class Context(msgspec.Struct, eq=False):
     """What a handler is given.
 
     Attributes:
         req: the event: `connection_id`, `data`, `text()`, `json()`, `query`, `headers`, `source_ip`, `route`, ...
     """
 
-    __slots__ = ("_res", "req")
+    req: Event
+    _res: Res | None = None
 
-    def __init__(self, req: Event) -> None:
-        self.req = req
-        self._res: Res | None = None
+    def __repr__(self) -> str:
+        return f"Context({self.req!r})"
 
     @property
     def res(self) -> Res:

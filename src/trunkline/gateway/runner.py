@@ -1,0 +1,210 @@
+"""The handling half of a connection: messages wait in a queue, and one Task hands them to their handlers.
+
+The Task is started when a message comes and none runs, hands over one message after another, and ends
+without a suspension when the queue is empty. A handler therefore always runs inside a real Task.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+
+from trunkline import limits
+from trunkline.gateway.dispatcher import error_body, log_handler_error, select_route, timed_out
+from trunkline.gateway.lifecycle import State
+from trunkline.gateway.output import Output
+from trunkline.model.events import MESSAGE, Event
+from trunkline.wire.frames import check_message_size, encode_message
+
+if TYPE_CHECKING:
+    from contextvars import Context
+
+    from trunkline.gateway.server import Gateway, Stage
+    from trunkline.model.api import CompiledRoute, Response
+    from trunkline.model.events import Identity
+
+__all__ = ["HANDLER_ERRORS", "HandlerTimeout", "Runner"]
+
+# The runner outlives whatever a handler raises: its own CancelledError, and the SystemExit that would end the node.
+HANDLER_ERRORS = (Exception, asyncio.CancelledError, SystemExit)
+_OPEN, _DRAINING, _GONE = State.OPEN, State.DRAINING, State.GONE
+
+
+class HandlerTimeout(Exception):  # noqa: N818
+    """The handler was cancelled at its deadline."""
+
+
+class Call(msgspec.Struct, eq=False):
+    """A handler that runs; between two messages the runner's has no event."""
+
+    route: CompiledRoute | None = None
+    event: Event | None = None
+    started: float = 0.0
+    expired: bool = False  # it was cancelled at its deadline
+
+
+class Runner(Output):
+    """What waits to be handled, what is being handled, and what became of it."""
+
+    __slots__ = (
+        "_calls", "_context", "_identity", "_queue", "_reading_paused", "_runner", "_stage", "_state", "_taken",
+    )  # fmt: skip
+
+    def __init__(self, gateway: Gateway, stage: Stage, identity: Identity, transport: asyncio.Transport) -> None:
+        super().__init__(gateway, transport)
+        self._stage = stage
+        self._identity = identity
+        self._context: Context = gateway.context.copy()
+        self._state = State.CONNECTING
+        self._queue: list[str | bytes] = []
+        self._reading_paused = False
+        self._taken = 0  # messages that were taken from the queue and are not finished
+        self._runner: asyncio.Task[None] | None = None
+        self._calls: dict[asyncio.Task[Any], Call] = {}
+
+    def _start_runner(self) -> None:
+        self._runner = self._gateway.loop.create_task(self._run(), context=self._context)
+
+    async def _run(self) -> None:
+        task = cast("asyncio.Task[None]", self._runner)
+        call = self._calls[task] = Call()
+        try:
+            while True:
+                batch, self._queue = self._queue, []
+                self._taken += len(batch)
+                for data in batch:
+                    if self._stage.api.ordered:
+                        await self._handle(data, call, task)
+                        self._taken -= 1
+                    else:
+                        self._spawn(data)
+                    if self._writing_paused and self._state is not _GONE:
+                        await self._until_writable()
+                self._take_more()
+                if not self._queue:
+                    break
+            del self._calls[task]
+            if self._state is _GONE and not self._calls:
+                await self._disconnect()
+        except BaseException:  # someone cancelled every task of the loop: nothing is left to handle messages
+            self._calls.pop(task, None)
+            self._transport.abort()
+            raise
+        finally:
+            self._runner = None
+        if self._state is _DRAINING and not self._calls:
+            self._answer_close()
+        self.flush()
+
+    def _take_more(self) -> None:
+        """There is room in the queue: fill it with what waits in front of it."""
+        raise NotImplementedError
+
+    def _answer_close(self) -> None:
+        """Every message before the client's close frame is handled: answer it."""
+        raise NotImplementedError
+
+    async def _disconnect(self) -> None:
+        """The socket is gone, and every message is handled."""
+        raise NotImplementedError
+
+    async def _handle(self, data: str | bytes, call: Call, task: asyncio.Task[None]) -> None:
+        route = select_route(self._stage.api, data)
+        if route is None:
+            self._tell(limits.MESSAGE_FORBIDDEN, Event(MESSAGE, self._identity, "", data))
+            return
+        event = Event(MESSAGE, self._identity, route.key, data)
+        call.route = route
+        call.event = event
+        call.started = self._gateway.time()
+        try:
+            response = await route.invoke(event)
+            if response is not None and response.body is not None and not call.expired:
+                self._reply(response.body)
+        except HANDLER_ERRORS as error:
+            self._failed(call, error)
+        finally:
+            call.event = None
+            if task.cancelling():
+                call.expired = False
+                await _forget_cancellation(task)
+
+    async def _invoke(self, route: CompiledRoute, event: Event) -> Response | None:
+        """Call a connect or disconnect handler. Raises HandlerTimeout if its time ran out, or what it raised."""
+        task = cast("asyncio.Task[None]", self._runner)
+        call = self._calls[task] = Call(route, event, self._gateway.time())
+        try:
+            response = await route.invoke(event)
+        except asyncio.CancelledError:
+            if not call.expired:
+                raise
+        else:
+            if not call.expired:
+                return response
+        finally:
+            del self._calls[task]
+            if task.cancelling():
+                await _forget_cancellation(task)
+        raise HandlerTimeout  # also for one that swallowed its cancellation
+
+    def _failed(self, call: Call, error: BaseException) -> None:
+        if call.expired and isinstance(error, asyncio.CancelledError):
+            return  # the sweep has told the client
+        route, event = cast("CompiledRoute", call.route), cast("Event", call.event)
+        log_handler_error(route, event, error)
+        if not call.expired:
+            self._tell(limits.MESSAGE_INTERNAL_ERROR, event)
+
+    def _expire_calls(self, started_before: float, seconds: float) -> None:
+        """Cancel the handlers that have run since then."""
+        for task, call in list(self._calls.items()):
+            if call.event is not None and not call.expired and call.started <= started_before:
+                call.expired = True
+                task.cancel()
+                timed_out(cast("CompiledRoute", call.route), call.event, seconds)
+                if call.event.kind is MESSAGE:
+                    self._tell(limits.MESSAGE_TIMEOUT, call.event)
+
+    # Messages that are handled at once: `ordered=False`.
+
+    def _spawn(self, data: str | bytes) -> None:
+        call = Call()
+        task = self._gateway.loop.create_task(self._handle_alone(data, call), context=self._context.copy())
+        self._calls[task] = call  # a close or disconnect waits for it, though it has not begun
+        task.add_done_callback(self._spawned)
+
+    async def _handle_alone(self, data: str | bytes, call: Call) -> None:
+        await self._handle(data, call, cast("asyncio.Task[None]", asyncio.current_task()))
+
+    def _spawned(self, task: asyncio.Task[None]) -> None:
+        self._taken -= 1
+        del self._calls[task]
+        if self._runner is None and (self._reading_paused or self._state is not _OPEN):
+            self._start_runner()  # there is room again, or a close or disconnect waits for the last of them
+
+    # What the client is told.
+
+    def _reply(self, body: str | bytes) -> None:
+        frame = encode_message(body)
+        if len(frame) > self._stage.api.limits.message_bytes:
+            check_message_size(body, frame, self._stage.api.limits.message_bytes)
+        self._answer(frame)
+
+    def _tell(self, message: str, event: Event) -> None:
+        self._answer(encode_message(error_body(message, event)))
+
+    def _answer(self, frame: bytes) -> None:
+        """Queue what is for the sender; no refusal: no further message is taken until the socket takes this."""
+        if self._state is _OPEN or self._state is _DRAINING:
+            self._put(frame)
+
+
+async def _forget_cancellation(task: asyncio.Task[Any]) -> None:
+    """A cancellation ends with the handler that it was meant for; the next message starts afresh."""
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.sleep(0)  # takes one that was asked for and not yet delivered
+    while task.cancelling():
+        task.uncancel()
