@@ -1,12 +1,14 @@
 """What the pages say is so: their programs run, their output is what comes, their links lead somewhere."""
 
 import ast
+import asyncio
+import contextvars
 import re
 from pathlib import Path
 
 import pytest
 
-from trunkline import testing
+from trunkline import testing, websocket
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [
@@ -18,6 +20,7 @@ DOCUMENTS = [
     *sorted((ROOT / "benchmarks").rglob("*.md")),
 ]
 CHAT = ROOT / "examples" / "chat" / "chat.py"
+TUTORIAL = ROOT / "docs" / "tutorial" / "first-chat.md"
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)|<(https?://[^>]+)>|src=\"([^\"]+)\"")
 
 
@@ -58,7 +61,7 @@ def test_the_readmes_program_is_that_of_the_example_without_its_docstring(pages)
 
 def test_the_tutorials_chat_is_that_of_the_example_too(pages):
     (readme,) = [block.text for block in pages(ROOT / "README.md") if block.language == "python"]
-    assert readme in [block.text for block in pages(ROOT / "docs/tutorial/first-chat.md")]
+    assert readme in [block.text for block in pages(TUTORIAL)]
 
 
 async def test_the_readmes_program_does_what_the_readme_says(pages, tmp_path):
@@ -69,6 +72,63 @@ async def test_the_readmes_program_does_what_the_readme_says(pages, tmp_path):
         await ann.send("hello")
         assert [await other.receive() for other in others] == ["hello"] * 3
         await ann.nothing()
+
+
+async def test_the_tutorials_first_program_answers(pages, tmp_path):
+    (tmp_path / "chat.py").write_text(next(block.text for block in pages(TUTORIAL) if block.title == "chat.py"))
+    async with testing.node(tmp_path / "chat.py") as node, await node.connect("socket") as client:
+        await client.send("hello")
+        assert await client.receive() == "You said: hello"
+
+
+# What the explanations say and no block shows.
+
+
+async def test_context_variables_are_seen_by_later_handlers_of_their_connection_and_by_no_other():
+    who, socket = contextvars.ContextVar("who", default="nobody"), websocket("socket")
+
+    @socket.on("connect")
+    async def connect(ctx):
+        who.set(ctx.req.query["name"])
+
+    @socket.on("message")
+    async def message(ctx):
+        before = who.get()
+        who.set(ctx.req.data)
+        return before
+
+    async with testing.node([socket]) as node:
+        ann, ben = [await node.connect("socket", query={"name": name}) for name in ("Ann", "Ben")]
+        for client, name in ((ann, "Ann"), (ben, "Ben")):
+            await client.send("other")
+            assert await client.receive() == name
+            await client.send("")
+            assert await client.receive() == "other"
+
+
+async def test_a_ping_keeps_a_connection_from_being_idle():
+    async with testing.node([websocket("socket")]) as node:
+        client = await node.connect("socket")
+        for _ in range(5):
+            await asyncio.sleep(400)
+            await client.ping()
+        await client.nothing(seconds=500)
+        assert (await client.closed(timeout=200)).code == 1001
+
+
+async def test_a_room_of_256_hears_broadcasts_that_are_made_at_once_in_one_order():
+    socket = websocket("socket")
+    async with testing.node([socket]) as node:
+        clients = [await node.connect("socket") for _ in range(256)]
+        ids = list(node.running.connections._sinks)
+
+        async def stream():
+            for id in ids:
+                yield id
+
+        await asyncio.gather(*[socket.broadcast(text, to=stream()) for text in "abc"])
+        heard = {"".join([await client.receive() for _ in "abc"]) for client in clients}
+        assert len(heard) == 1
 
 
 @pytest.mark.parametrize("document", named(DOCUMENTS))
