@@ -86,11 +86,22 @@ function showState(state, seconds) {
 function refresh() {
   const online = root.dataset.state === "online";
   send.disabled = !online || !chat.ready || text.value.trim() === "";
-  byId("join").disabled = !online;
+  showJoin(online);
   byId("leave").hidden = !chat.ready || !inRooms;
   byId("hint").textContent = hint(online);
   text.placeholder = online && !chat.ready ? "Join a room to write to it" : "Write a message";
   showPlaceholder(online);
+}
+
+/** Whoever is in a room has nothing to join until another room or name stands in the fields. */
+function showJoin(online) {
+  const here = chat.place?.room === room.value.trim();
+  byId("join").disabled = !online || inPlace();
+  byId("join").textContent = inPlace() ? "Joined" : here ? "Rename" : "Join";
+}
+
+function inPlace() {
+  return chat.place?.room === room.value.trim() && chat.place.name === name.value.trim();
 }
 
 function hint(online) {
@@ -171,9 +182,9 @@ function sendOnEnter(event) {
 }
 
 function listen() {
-  name.addEventListener("input", showName);
-  name.addEventListener("change", () => useName(name.value, true));
-  room.addEventListener("input", offerInvite);
+  name.addEventListener("input", () => (showName(), refresh()));
+  name.addEventListener("change", () => (useName(name.value, true), refresh()));
+  room.addEventListener("input", () => (offerInvite(), refresh()));
   byId("identity").addEventListener("submit", join);
   byId("leave").addEventListener("click", () => chat.leave());
   byId("composer").addEventListener("submit", say);

@@ -30,6 +30,7 @@ export class Relay {
     text: "Open this page in a second window and say hello: whatever one window sends, every other one gets.",
   };
   ready = true;
+  place = null;
 
   #send;
   #page;

@@ -16,6 +16,11 @@ export class Rooms {
     return this.#joined !== null;
   }
 
+  /** { room, name } as the server knows them, or null. */
+  get place() {
+    return this.#joined;
+  }
+
   get empty() {
     if (this.#joined === null) return { title: "Pick a room", text: "Choose a name and a room above, then join." };
     const text = "Open this page in a second window, join the same room and say hello.";
