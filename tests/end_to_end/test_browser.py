@@ -418,6 +418,13 @@ def test_a_socket_that_is_not_there_is_named_with_what_to_do(server, open_page):
     expect(ann.find("status")).to_contain_text("Reconnecting")
 
 
+def test_a_chat_that_was_not_started_is_named_with_the_command_that_starts_both(run_trunkline, open_page):
+    server = run_trunkline(CHAT / "chat.py", *PROGRAMS[2:])
+    ann = open_page(server.url("page"), "Ann", socket="rooms", width=320, height=600, forgive=REFUSED)
+    expect(ann.find("waiting")).to_contain_text("trunkline run examples/chat/chat.py examples/chat/chat_rooms.py --web")
+    expect(ann.page.get_by_role("heading", name="Nobody answers at /rooms")).to_be_in_viewport(ratio=1)
+
+
 @pytest.mark.parametrize("socket", ["socket", "rooms"])
 def test_after_the_server_restarts_the_page_comes_back_by_itself_and_works(run_trunkline, open_page, socket):
     first = run_trunkline(*PROGRAMS)

@@ -123,8 +123,8 @@ function showPlaceholder(online) {
 }
 
 function command() {
-  const program = { socket: "chat.py", rooms: "chat_rooms.py" }[socketName];
-  return program ? `trunkline run examples/chat/${program} --web examples/chat/web` : "";
+  const known = ["socket", "rooms"].includes(socketName);
+  return known ? "trunkline run examples/chat/chat.py examples/chat/chat_rooms.py --web examples/chat/web" : "";
 }
 
 // The person ----------------------------------------------------------------------------------------------------

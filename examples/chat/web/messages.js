@@ -56,7 +56,7 @@ export class Messages {
     this.#newer.addEventListener("click", () => this.#toBottom());
     this.#scroller.addEventListener("scroll", () => this.#scrolled());
     // A keyboard that slides in, or a longer draft, must not push the newest message out of sight.
-    new ResizeObserver(() => this.#following && this.#toBottom()).observe(this.#scroller);
+    new ResizeObserver(() => this.#following && !this.empty && this.#toBottom()).observe(this.#scroller);
   }
 
   get empty() {
