@@ -45,7 +45,7 @@ HOSTS = {
     "yarn" + r"pkg\.com": "https://yarn" + "pkg.com",
     r"(deb|ftp|security|archive|snapshot)\." + "(debian|ubuntu)": "deb." + "debian.org",
     r"\bregistry\." + r"[a-z]": "https://registry." + "example.com",
-    "/simple" + r"(/|\b)": "https://packages.example.com" + "/simple/",
+    "/sim" + "ple/": "https://packages.example.com/sim" + "ple/",
     "--(extra-)?" + r"index-url\b(?<!no-emit-index-url)": "--" + "index-url",
     r"^\s*(index|extra-index)" + r"-url\s*=": "index" + "-url = x",
     r"--(find-links|trusted" + "-host)": "--trusted" + "-host x",

@@ -4,11 +4,14 @@ import ast
 import asyncio
 import contextvars
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
 from trunkline import testing, websocket
+from trunkline.cli.main import app
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [
@@ -147,6 +150,28 @@ def test_every_command_of_make_and_every_script_exists(document, pages):
         assert target in targets
     for script in re.findall(r"\bscripts/([a-z]+)\b", text):
         assert (ROOT / "scripts" / script).is_file()
+
+
+def commands(document: Path) -> list[list[str]]:
+    """The arguments of every `trunkline run` in a block of code, fenced or indented."""
+    lines = re.findall(r"^ *(?:\$ |exec )?(?:\w+=\S+ )*(?:\.venv/bin/)?trunkline run (.*)$", document.read_text(), re.M)
+    return [shlex.split(line.replace(' "$@"', ""), comments=True) for line in lines]
+
+
+@pytest.mark.parametrize("document", named([*DOCUMENTS, ROOT / "scripts" / "demo"]))
+def test_every_flag_and_every_example_of_a_command_exists(document):
+    run = get_command(app).commands["run"]
+    for arguments in commands(document):
+        arguments = [argument for argument in arguments if argument != "&"]
+        asked = run.make_context("run", arguments).params
+        for program in asked["programs"]:
+            assert not program.startswith(("examples/", "benchmarks/")) or (ROOT / program).is_file()
+
+
+def test_commands_are_found_where_they_stand():
+    assert {str(d.relative_to(ROOT)) for d in [*DOCUMENTS, ROOT / "scripts/demo"] if commands(d)} >= {
+        "README.md", "examples/chat/README.md", "benchmarks/README.md", "scripts/demo", "docs/tutorial/first-chat.md",
+    }  # fmt: skip
 
 
 # Links.
