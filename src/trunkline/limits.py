@@ -32,6 +32,7 @@ WAITING_MESSAGES: Final = 16
 WAITING_BYTES: Final = 256 * 1024
 OUTPUT_BYTES: Final = 1024 * 1024
 WRITE_BYTES: Final = 64 * 1024  # output of one turn is written early past this
+WRITES_PER_TURN: Final = 32  # outputs that are flushed in one turn of the loop, about 0.3 ms
 FAN_OUT_SLICE: Final = 256  # a broadcast yields to the loop after this many sends
 
 # Counts.
