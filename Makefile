@@ -1,11 +1,12 @@
 # `make demo` and `make test` need Python 3.11 or newer and nothing else of ours.
+# What to pass on: make demo ARGS='--port 9000', make test ARGS='tests/cli -x'.
 .PHONY: demo test bench autobahn format lock clean
 
 demo:
-	@scripts/demo
+	@scripts/demo $(ARGS)
 
 test:
-	@scripts/test
+	@scripts/test $(ARGS)
 
 bench:
 	@scripts/bench

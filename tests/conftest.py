@@ -69,15 +69,24 @@ class Running:
 
 @pytest.fixture
 def run_trunkline():
-    """Start `trunkline run ARGUMENTS`, at any free port; what still runs at the end must stop cleanly and silently."""
+    """Start `trunkline run ARGUMENTS` at any free port, or another command that does.
+
+    What still runs at the end must stop cleanly and silently.
+    """
     with contextlib.ExitStack() as stack:
 
         def run(
-            *arguments: object, cwd: Path | None = None, clean: bool = True, env=None, until: str = "listening"
+            *arguments: object,
+            cwd: Path | None = None,
+            clean: bool = True,
+            env=None,
+            until: str = "listening",
+            command=None,
         ) -> Running:
-            command = [COMMAND, "run", *map(str, arguments)]
-            if "--port" not in arguments and "TRUNKLINE_PORT" not in (env or {}):
-                command += ["--port", "0"]
+            if command is None:
+                command = [COMMAND, "run", *map(str, arguments)]
+                if "--port" not in arguments and "TRUNKLINE_PORT" not in (env or {}):
+                    command += ["--port", "0"]
             process = stack.enter_context(
                 subprocess.Popen(
                     command,

@@ -1,5 +1,6 @@
 """The files of the repository themselves: what must not be in them, and what must."""
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -100,8 +101,18 @@ def test_every_requirement_has_one_version_and_hashes(name):
 
 def test_the_requirements_are_the_only_lock_files():
     names = {file.name for file in FILES}
-    assert names & {"uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "package-lock.json", "yarn.lock"} == set()
+    assert names & {"uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "yarn.lock"} == set()
     assert [name for name in names if re.fullmatch(r"pylock(\..+)?\.toml", name)] == []
+
+
+def test_the_lock_of_the_javascript_clients_has_hashes_and_no_address():
+    locks = [file for file in FILES if file.name == "package-lock.json"]
+    assert locks == [ROOT / "tests" / "end_to_end" / "node" / "package-lock.json"]
+    packages = json.loads(locks[0].read_text())["packages"]
+    assert len(packages) > 1
+    for name, package in packages.items():
+        assert "resolved" not in package, name
+        assert name == "" or package["integrity"].startswith("sha512-"), name
 
 
 def test_both_groups_of_requirements_are_pinned():
