@@ -15,9 +15,11 @@ from trunkline.wire.frames import (
     OP_CLOSE,
     OP_CONTINUATION,
     OP_PING,
+    OP_PONG,
     OP_TEXT,
     encode_client_message,
     encode_frame,
+    encode_message,
 )
 
 MASK = b"\1\2\3\4"
@@ -94,6 +96,13 @@ async def test_a_message_in_fragments_with_a_ping_between():
         assert client.pongs == [b"now"]
 
 
+async def test_a_pong_that_nobody_asked_for_is_nothing():
+    async with testing.node([echoing()]) as node, await node.connect("socket") as client:
+        client.send_bytes(encode_frame(OP_PONG, b"unsolicited", mask=MASK))
+        await client.send("hello")
+        assert await client.receive() == "hello"
+
+
 async def test_bytes_that_come_one_by_one():
     async with testing.node([echoing()]) as node, await node.connect("socket") as client:
         for byte in encode_client_message("hello"):
@@ -112,6 +121,35 @@ async def test_messages_sent_with_the_handshake_wait_for_its_decision():
         await handshake
         await client.close()
     assert recorder.events == ["connect", "early", ("disconnect", 1000, "")]
+
+
+async def test_what_a_client_sends_too_early_waits_for_the_decision_and_then_for_its_turn():
+    socket = websocket("socket")
+    events = []
+
+    @socket.on("connect")
+    async def connect(ctx):
+        await asyncio.sleep(1)
+        events.append("connect")
+
+    @socket.on("message")
+    async def message(ctx):
+        events.append(ctx.req.data)
+
+    async with testing.node([socket]) as node:
+        client = node.client()
+        handshake = asyncio.create_task(client.handshake("/socket"))
+        for n in range(5):
+            await asyncio.sleep(0.1)
+            client.send_bytes(encode_client_message(str(n)) + encode_client_message("x" * 30_000))
+        await asyncio.sleep(0.1)
+        assert events == []
+        assert client._transport._inbound, "one read is kept, the rest stays with its client"
+        await handshake
+        await client.send("last")
+        await client.close()
+    assert [event for event in events if len(event) < 30_000] == ["connect", "0", "1", "2", "3", "4", "last"]
+    assert len(events) == 12
 
 
 async def test_messages_of_one_connection_are_handled_in_order_and_others_do_not_wait():
@@ -426,6 +464,44 @@ async def test_a_message_over_the_limit_in_fragments_closes_with_1009():
         assert (await client.closed()).code == 1009
 
 
+async def test_a_bad_frame_of_a_client_that_does_not_read_closes_all_the_same():
+    recorder = Recorder()
+    async with testing.node([recorder.socket]) as node:
+        client = await node.connect("socket")
+        client.stop_reading()
+        await recorder.socket.send(recorder.id, "x" * 100_000)
+        await asyncio.sleep(0.1)
+        client.send_bytes(encode_frame(OP_TEXT, b"unmasked"))
+        await asyncio.sleep(5)
+    assert recorder.events == ["connect", ("disconnect", 1002, "Frame is not masked")]
+
+
+async def test_after_our_close_what_a_client_sends_is_read_and_thrown_away():
+    recorder = Recorder()
+    async with testing.node([recorder.socket]) as node:
+        client = await node.connect("socket")
+        client.send_bytes(b"".join(encode_client_message(str(n)) for n in range(200)))
+        await client.ping()
+        await recorder.socket.close(recorder.id, 4000, "enough")
+        began = asyncio.get_running_loop().time()
+        assert (await client.closed()).code == 4000
+        assert asyncio.get_running_loop().time() - began < 0.1, "its answer was found behind all that"
+        assert client.pongs == []
+    assert recorder.events == ["connect", ("disconnect", 4000, "enough")]
+
+
+async def test_after_our_close_a_bad_frame_is_as_good_as_an_answer():
+    recorder = Recorder()
+    async with testing.node([recorder.socket]) as node:
+        client = await node.connect("socket")
+        client.send_bytes(encode_frame(OP_TEXT, b"unmasked"))
+        await recorder.socket.close(recorder.id, 4000, "enough")
+        began = asyncio.get_running_loop().time()
+        assert (await client.closed()).code == 4000
+        assert asyncio.get_running_loop().time() - began < 0.1
+    assert recorder.events == ["connect", ("disconnect", 4000, "enough")]
+
+
 async def test_after_its_bad_frame_a_client_that_stays_is_cut():
     recorder = Recorder()
     async with testing.node([recorder.socket]) as node:
@@ -647,6 +723,47 @@ async def test_messages_before_the_close_are_handled_and_answered_before_it():
         await client.close()
         assert [await client.receive() for _ in range(3)] == ["0!", "1!", "2!"]
     assert recorder.events == ["connect", "0", "1", "2", ("disconnect", 1000, "")]
+
+
+async def test_a_handler_may_close_what_its_client_is_closing():
+    recorder = Recorder()
+
+    async def handle(ctx):
+        await asyncio.sleep(0.1)
+        assert await recorder.socket.close(ctx.req.connection_id, 4000, "enough") is True
+
+    recorder.handle = handle
+    async with testing.node([recorder.socket]) as node:
+        client = await node.connect("socket")
+        await client.send("x")
+        assert (await client.close(1000, "bye")).code == 4000
+    assert recorder.events == ["connect", "x", ("disconnect", 1000, "bye")], "the client was first"
+
+
+async def test_a_ping_that_is_read_when_its_client_is_gone_is_nothing():
+    recorder = Recorder()
+    recorder.handle = lambda ctx: asyncio.sleep(1)
+    async with testing.node([recorder.socket]) as node:
+        client = await node.connect("socket")
+        ping = encode_frame(OP_PING, b"now", mask=MASK)
+        client.send_bytes(b"".join(encode_client_message(str(n)) + ping for n in range(20)))
+        await asyncio.sleep(0.5)
+        client.vanish()
+        await asyncio.sleep(30)
+    assert recorder.events[1:-1] == [str(n) for n in range(20)]
+    assert recorder.events[-1][0] == "disconnect"
+
+
+async def test_a_connection_that_closes_takes_nothing_more_from_whoever_holds_it():
+    async with testing.node([echoing()]) as node:
+        client = await node.connect("socket")
+        (connection,) = node.running.gateway.alive
+        assert connection.send(encode_message("one")) is True
+        assert connection.close(4000, "enough") is True
+        assert connection.send(encode_message("two")) is False
+        assert connection.close(4001, "again") is False
+        assert await client.receive() == "one"
+        assert (await client.closed()).code == 4000
 
 
 async def test_a_vanished_client_is_disconnected_after_the_running_handler_and_the_messages_received():

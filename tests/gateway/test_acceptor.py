@@ -1,0 +1,591 @@
+"""The door: what it answers, what it refuses, and when it hands the socket to a connection."""
+
+import asyncio
+import json
+import logging
+
+import pytest
+
+import trunkline
+from trunkline import limits, testing, websocket
+from trunkline.config import Settings
+from trunkline.gateway.acceptor import Acceptor, HttpRequest
+from trunkline.gateway.http import HttpResponse
+from trunkline.testing.transport import MemoryTransport
+from trunkline.wire.frames import encode_client_message
+
+KEY = "AAAAAAAAAAAAAAAAAAAAAA=="
+
+
+def request(target="/x", *headers, method="GET", version="1.1", host="localhost"):
+    lines = [f"{method} {target} HTTP/{version}", *([f"Host: {host}"] if host is not None else []), *headers, "", ""]
+    return "\r\n".join(lines).encode("latin-1")
+
+
+def upgrade(target="/socket", *headers, host="localhost", **how):
+    named = {line.split(":")[0].lower() for line in headers}
+    usual = [
+        line
+        for line in (
+            "Connection: Upgrade",
+            "Upgrade: websocket",
+            f"Sec-WebSocket-Key: {KEY}",
+            "Sec-WebSocket-Version: 13",
+        )
+        if line.split(":")[0].lower() not in named
+    ]
+    return request(target, *usual, *headers, host=host, **how)
+
+
+def socket_that_keeps(events):
+    socket = websocket("socket", binary=True)
+
+    @socket.on("connect")
+    async def connect(ctx):
+        events.append(ctx.req)
+        if "sec-websocket-protocol" in ctx.req.headers:
+            ctx.res.subprotocol = "v1"
+
+    @socket.on("message")
+    async def message(ctx):
+        return ctx.req.data
+
+    return socket
+
+
+@pytest.fixture
+def events():
+    """What a node's connect handler saw."""
+    return []
+
+
+@pytest.fixture
+def program(events):
+    return [socket_that_keeps(events)]
+
+
+class Slow:
+    """Answers after some time, and notes what it was asked."""
+
+    def __init__(self, seconds=1.0):
+        self.seconds = seconds
+        self.asked = []
+        self.cancelled = []
+
+    async def __call__(self, request):
+        self.asked.append(f"{request.method} {request.path}")
+        try:
+            await asyncio.sleep(self.seconds)
+        except asyncio.CancelledError:
+            self.cancelled.append(request.path)
+            raise
+        return HttpResponse.text(200, request.path)
+
+
+# Plain requests.
+
+
+async def test_requests_of_one_socket_are_answered_one_after_another(program):
+    async with testing.node(program) as node:
+        client = node.client()
+        for target in ("/x", "/socket", "/x"):
+            client.send_bytes(request(target))
+            status, headers, _ = await client.response()
+            assert status == (426 if target == "/socket" else 404)
+            assert "connection" not in dict(headers)
+        client.hang_up()
+        await client.closed()
+
+
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+async def test_pipelined_requests_are_answered_in_order(program, size):
+    async with testing.node(program) as node:
+        node.running.gateway.answer = slow = Slow(0.1)
+        client = node.client()
+        raw = b"".join(request(f"/{n}", method=method) for n, method in enumerate(("GET", "POST", "DELETE")))
+        for at in range(0, len(raw), size):
+            client.send_bytes(raw[at : at + size])
+            await asyncio.sleep(0)
+        assert [(await client.response())[2] for _ in range(3)] == [b"/0\n", b"/1\n", b"/2\n"]
+        assert slow.asked == ["GET /0", "POST /1", "DELETE /2"]
+        client.hang_up()
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        request("/x", "Connection: close"),
+        request("/x", version="1.0"),
+        request("/x", "Connection: close") + b"\r\n\r\n",
+    ],
+)
+async def test_the_last_request_is_answered_and_the_socket_closed(program, raw):
+    async with testing.node(program) as node:
+        client = node.client()
+        client.send_bytes(raw)
+        status, headers, _ = await client.response()
+        assert (status, dict(headers)["connection"]) == (404, "close")
+        await client.closed()
+
+
+async def test_requests_behind_an_answer_that_closes_are_not_answered(program):
+    async def answer(request):
+        asked.append(request.path)
+        return HttpResponse(200, close=True)
+
+    asked = []
+    async with testing.node(program) as node:
+        node.running.gateway.answer = answer
+        client = node.client()
+        client.send_bytes(request("/1") + request("/2"))
+        assert (await client.response())[0] == 200
+        await client.closed()
+        assert asked == ["/1"]
+
+
+async def test_a_head_is_answered_without_a_body(program):
+    async with testing.node(program) as node:
+        client = node.client()
+        client.send_bytes(request("/socket"))
+        size = len((await client.response())[2])
+        client.send_bytes(request("/socket", method="HEAD") + request("/x", "Connection: close"))
+        await client.closed()
+        raw = bytes(client._raw)
+    head, _, rest = raw.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 426 ")
+    assert head.endswith(b"\r\ncontent-length: %d" % size)
+    assert rest.startswith(b"HTTP/1.1 404 ")
+
+
+async def test_a_body_is_read_and_thrown_away(program):
+    async with testing.node(program) as node:
+        node.running.gateway.answer = slow = Slow(0)
+        client = node.client()
+        client.send_bytes(request("/1", "Content-Length: 100000", method="POST") + b"x" * 100_000)
+        client.send_bytes(request("/2", "Transfer-Encoding: chunked", method="POST") + b"3\r\nabc\r\n0\r\n\r\n")
+        client.send_bytes(request("/3"))
+        assert [(await client.response())[2] for _ in range(3)] == [b"/1\n", b"/2\n", b"/3\n"]
+        assert slow.asked == ["POST /1", "POST /2", "GET /3"]
+        client.hang_up()
+
+
+async def test_an_answer_that_fails_is_500_and_the_socket_stays(program, caplog):
+    async def answer(request):
+        raise ZeroDivisionError("a secret")
+
+    async with testing.node(program) as node:
+        node.running.gateway.answer = answer
+        client = node.client()
+        for target in ("/1", "/2"):
+            client.send_bytes(request(target))
+            status, _, body = await client.response()
+            assert (status, body) == (500, b"internal server error\n")
+        client.hang_up()
+    assert [record.getMessage() for record in caplog.records] == ["GET /1 failed", "GET /2 failed"]
+    assert "a secret" in caplog.text
+
+
+async def test_a_client_that_leaves_is_answered_no_more(program):
+    async with testing.node(program) as node:
+        node.running.gateway.answer = slow = Slow(5)
+        client = node.client()
+        client.send_bytes(request("/1") + request("/2"))
+        await asyncio.sleep(1)
+        client.vanish()
+        await asyncio.sleep(20)
+        assert (slow.asked, slow.cancelled) == (["GET /1"], ["/1"])
+        assert not node.running.gateway.doors
+
+
+async def test_a_client_that_only_sends_no_more_is_still_answered(program):
+    async with testing.node(program) as node:
+        node.running.gateway.answer = Slow(5)
+        client = node.client(timeout=20)
+        client.send_bytes(request("/1") + request("/2"))
+        await asyncio.sleep(0.1)
+        client.hang_up()
+        assert [(await client.response())[2] for _ in range(2)] == [b"/1\n", b"/2\n"]
+        await client.closed()
+
+
+def test_the_last_value_of_a_header_counts():
+    about = HttpRequest("GET", "/", "a=1", [("Host", "a"), ("ETag", "1"), ("host", "b")])
+    assert about.header("host") == "b"
+    assert about.header("etag") == "1"
+    assert about.header("origin") is None
+
+
+async def test_a_request_is_as_it_stood_on_the_wire(program):
+    seen = []
+
+    async def answer(request):
+        seen.append((request.method, request.path, request.query, request.headers))
+        return HttpResponse(200)
+
+    async with testing.node(program) as node:
+        node.running.gateway.answer = answer
+        client = node.client()
+        client.send_bytes(b"DELETE /a%2Fb/../c?x=%20&y?z HTTP/1.1\r\nHost: h\r\nX-A:  1 \r\nx-a: \xe9\r\n\r\n")
+        await client.response()
+        client.hang_up()
+    assert seen == [("DELETE", "/a%2Fb/../c", "x=%20&y?z", [("Host", "h"), ("X-A", "1"), ("x-a", "é")])]
+
+
+# Limits.
+
+
+async def refused(program, *chunks):
+    async with testing.node(program) as node:
+        client = node.client()
+        for chunk in chunks:
+            client.send_bytes(chunk)
+            await asyncio.sleep(0)
+        status, headers, body = await client.response()
+        assert dict(headers)["connection"] == "close"
+        await client.closed()
+        assert bytes(client._raw) == b"", "one answer, and then the end"
+        assert not node.running.gateway.doors
+        return status, body.decode()
+
+
+async def accepted(program, *chunks):
+    async with testing.node(program) as node:
+        client = node.client()
+        for chunk in chunks:
+            client.send_bytes(chunk)
+        status, _, _ = await client.response()
+        client.hang_up()
+        return status
+
+
+async def test_a_url_of_4096_bytes_is_taken_and_a_longer_one_is_414(program):
+    assert await accepted(program, request("/" + "x" * 4095)) == 404
+    assert await refused(program, request("/" + "x" * 4096)) == (414, "the URL is longer than 4096 bytes\n")
+
+
+async def test_a_url_without_an_end_is_refused_at_its_4097th_byte(program):
+    assert (await refused(program, b"GET /", *[b"x" * 1000] * 5))[0] == 414
+
+
+async def test_100_headers_are_taken_and_more_are_431(program):
+    headers = [f"x-{n}: 1" for n in range(99)]
+    assert await accepted(program, request("/x", *headers)) == 404
+    assert await refused(program, request("/x", *headers, "x-99: 1")) == (
+        431, "more than 100 headers, or 32768 bytes of them\n",
+    )  # fmt: skip
+
+
+async def test_32_kib_of_headers_are_taken_and_more_are_431(program):
+    rest = limits.HEADER_BYTES - len("host: localhost\r\n") - len("x: \r\n")
+    assert await accepted(program, request("/x", "x: " + "y" * rest)) == 404
+    assert (await refused(program, request("/x", "x: " + "y" * (rest + 1))))[0] == 431
+    assert (await refused(program, request("/x", *["x: " + "y" * 1000] * 40)))[0] == 431
+
+
+async def test_a_body_over_the_message_limit_is_413(program):
+    post = request("/x", "Content-Length: 1000000", method="POST")
+    assert await refused(program, post, *[b"x" * 60_000] * 3) == (413, "the body is longer than 131072 bytes\n")
+    chunked = request("/x", "Transfer-Encoding: chunked", method="POST")
+    assert (await refused(program, chunked, *[b"ffff\r\n" + b"x" * 65535 + b"\r\n"] * 3))[0] == 413
+
+
+async def test_16_waiting_requests_are_taken_and_more_are_429(program):
+    async with testing.node(program) as node:
+        client = node.client()
+        client.send_bytes(request("/x") * 16)
+        assert [(await client.response())[0] for _ in range(16)] == [404] * 16
+        client.send_bytes(request("/x") * 17)
+        assert (await client.response())[0] == 429
+        await client.closed()
+
+
+BAD = [
+    b"\r\n\r\n\0", b"rubbish\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"GET\r\n\r\n",
+    b"GET / HTTP/9.9\r\n\r\n", b"GET / HTTP/1.1\0\r\n\r\n", b"get / HTTP/1.1\r\nhost: a\r\n\r\n",
+    b"G\0T / HTTP/1.1\r\nhost: a\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    b"GET / HTTP/1.1\r\nhost : a\r\n\r\n", b"GET / HTTP/1.1\r\n: a\r\n\r\n", b"GET / HTTP/1.1\r\nno colon\r\n\r\n",
+    b"GET / HTTP/1.1\r\nx\0y: a\r\n\r\n", b"GET / HTTP/1.1\r\nx: a\0b\r\n\r\n", b"GET / HTTP/1.1\r\nx: a\rb\r\n\r\n",
+    b"GET / HTTP/1.1\r\nhost: a\nx: b\r\n\r\n", b"GET / HTTP/1.1\r\n x: folded first\r\n\r\n",
+    b"GET / HTTP/1.1\r\nx: a\r\n folded\r\n\r\n\0",
+    b"POST / HTTP/1.1\r\ncontent-length: -1\r\n\r\n", b"POST / HTTP/1.1\r\ncontent-length: 1x\r\n\r\n",
+    b"POST / HTTP/1.1\r\ncontent-length: +1\r\n\r\n", b"POST / HTTP/1.1\r\ncontent-length: 99999999999999999999\r\n\r\n",
+    b"POST / HTTP/1.1\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nx",
+    b"POST / HTTP/1.1\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+    b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\ncontent-length: 1\r\n\r\n0\r\n\r\n",
+    b"POST / HTTP/1.1\r\ntransfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+    b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\n", b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n-1\r\n",
+    b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nffffffffffffffffff\r\n",
+    b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n1\r\nab\r\n",
+    upgrade("/socket", "Content-Length: 3", "Transfer-Encoding: chunked") + b"0\r\n\r\n",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("raw", BAD)
+async def test_what_is_no_http_is_400_and_closed(program, raw):
+    assert await refused(program, raw) == (400, "the request is not valid HTTP/1.1\n")
+
+
+@pytest.mark.parametrize("raw", BAD)
+async def test_what_is_no_http_is_no_error_of_ours_byte_by_byte(program, raw, caplog):
+    caplog.set_level(logging.DEBUG, "trunkline")
+    assert (await refused(program, *(raw[at : at + 1] for at in range(len(raw)))))[0] == 400
+    assert caplog.records == []
+
+
+# Time.
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", b"G", request()[:-2], upgrade()[:-1], request("/x", "Content-Length: 5") + b"abc"]
+)
+async def test_half_a_request_is_cut_after_10_seconds(program, sent):
+    async with testing.node(program) as node:
+        client = node.client()
+        began = asyncio.get_running_loop().time()
+        client.send_bytes(sent)
+        await client.closed(timeout=20)
+        assert 10 <= asyncio.get_running_loop().time() - began <= 12
+        assert bytes(client._raw) == b""
+        assert not node.running.gateway.doors
+
+
+async def test_bytes_that_trickle_do_not_make_it_longer(program):
+    async with testing.node(program) as node:
+        client = node.client()
+        began = asyncio.get_running_loop().time()
+        for byte in upgrade():
+            client.send_bytes(bytes([byte]))
+            await asyncio.sleep(0.5)
+            if client._ended:
+                break
+        assert 10 <= asyncio.get_running_loop().time() - began <= 12
+
+
+async def test_a_socket_may_be_idle_for_10_seconds_between_requests(program):
+    async with testing.node(program) as node:
+        client = node.client()
+        for _ in range(3):
+            client.send_bytes(request())
+            assert (await client.response())[0] == 404
+            await asyncio.sleep(8)
+        await client.closed(timeout=5)
+
+
+async def test_an_answer_may_take_longer_than_a_request(program):
+    async with testing.node(program) as node:
+        node.running.gateway.answer = Slow(25)
+        client = node.client(timeout=30)
+        client.send_bytes(request())
+        assert (await client.response())[0] == 200
+        client.hang_up()
+
+
+async def test_a_gateway_that_closes_cuts_what_is_at_its_door(program):
+    async with testing.node(program) as node:
+        client = node.client()
+        client.send_bytes(request()[:-2])
+        await asyncio.sleep(0.1)
+        assert len(node.running.gateway.doors) == 1
+    await client.closed()
+    assert not node.running.gateway.doors
+
+
+# The handshake.
+
+
+async def test_a_handshake_becomes_a_connection(program, events):
+    async with testing.node(program) as node:
+        client = node.client(source_ip="127.0.0.9")
+        client.send_bytes(
+            upgrade("/socket?room=1", "User-Agent: test", "Sec-WebSocket-Protocol: v0, v1", host="example.org:81")
+        )
+        status, headers, _ = await client.response()
+        named = dict(headers)
+        assert (status, named["upgrade"], named["sec-websocket-protocol"]) == (101, "websocket", "v1")
+        assert not node.running.gateway.doors, "the door has done its part"
+        (event,) = events
+        identity = event.identity
+        assert (identity.domain_name, identity.source_ip, identity.user_agent) == ("example.org", "127.0.0.9", "test")
+        assert (identity.stage, event.query["room"], len(identity.connection_id)) == ("socket", "1", 20)
+        client.vanish()
+
+
+@pytest.mark.parametrize(
+    ("host", "domain"),
+    [
+        ("example.org", "example.org"),
+        ("example.org:", "example.org:"),
+        ("[::1]:8000", "[::1]"),
+        ("localhost:8000", "localhost"),
+    ],
+)
+async def test_the_domain_of_a_connection_is_its_host_without_the_port(program, events, host, domain):
+    async with testing.node(program) as node:
+        client = node.client()
+        client.send_bytes(upgrade(host=host))
+        assert (await client.response())[0] == 101
+        client.vanish()
+    assert events[0].identity.domain_name == domain
+    assert events[0].identity.user_agent is None
+
+
+@pytest.mark.parametrize("size", [1, 50, 10_000])
+async def test_messages_behind_the_handshake_are_the_connections(program, size):
+    async with testing.node(program) as node:
+        client = node.client()
+        raw = upgrade() + encode_client_message("a") + encode_client_message("b")
+        for at in range(0, len(raw), size):
+            client.send_bytes(raw[at : at + size])
+            await asyncio.sleep(0)
+        assert (await client.response())[0] == 101
+        await asyncio.sleep(0.1)
+        assert bytes(client._raw) == b"\x81\x01a\x81\x01b"
+        client.vanish()
+
+
+async def test_a_handshake_may_follow_a_plain_request(program):
+    async with testing.node(program) as node:
+        client = node.client()
+        client.send_bytes(request())
+        assert (await client.response())[0] == 404
+        client.send_bytes(upgrade("/socket/"))
+        assert (await client.response())[0] == 101
+        client.vanish()
+
+
+@pytest.mark.parametrize(
+    "target", ["/", "/x", "/socket/x", "/Socket", "/socket//", "//socket", "/sock%65t", "http://localhost/socket", "*"]
+)
+async def test_a_stage_that_is_not_there_is_forbidden_in_the_words_of_api_gateway(program, target):
+    async with testing.node(program) as node:
+        client = node.client()
+        client.send_bytes(upgrade(target, method="OPTIONS" if target == "*" else "GET"))
+        status, headers, body = await client.response()
+        assert (status, json.loads(body)) == (403, {"message": "Forbidden"})
+        assert dict(headers)["x-amzn-errortype"] == "ForbiddenException"
+        assert dict(headers)["connection"] == "close"
+        await client.closed()
+
+
+@pytest.mark.parametrize(
+    ("raw", "status", "header"),
+    [
+        (upgrade(method="POST"), 405, ("allow", "GET")),
+        (upgrade(version="1.0"), 400, None),
+        (upgrade("/socket", "Sec-WebSocket-Version: 8"), 426, ("sec-websocket-version", "13")),
+        (upgrade("/socket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Version: 13"), 426, None),
+        (upgrade("/socket", "Sec-WebSocket-Key: short"), 400, None),
+        (upgrade("/socket", f"Sec-WebSocket-Key: {KEY}", f"Sec-WebSocket-Key: {KEY}"), 400, None),
+        (upgrade("/socket", "Sec-WebSocket-Key:"), 400, None),
+        (upgrade("/socket", "Sec-WebSocket-Protocol: a b"), 400, None),
+        (upgrade("/socket", "Sec-WebSocket-Protocol: \xff"), 400, None),
+        (upgrade("/socket", "Sec-WebSocket-Protocol: a, a"), 400, None),
+        (upgrade("/socket", "Sec-WebSocket-Protocol:" + " " * 30_000), 400, None),
+        (upgrade("/socket", "Sec-WebSocket-Protocol: " + ",".join("a" * 5000)), 400, None),
+        (upgrade("/socket", "Upgrade: h2c"), 400, None),
+        (request("/socket", method="CONNECT"), 400, None),
+    ],
+)
+async def test_a_handshake_that_cannot_be_is_refused_and_no_handler_runs(program, events, raw, status, header):
+    async with testing.node(program) as node:
+        client = node.client()
+        client.send_bytes(raw)
+        answered, headers, _ = await client.response()
+        assert answered == status
+        assert header is None or dict(headers)[header[0]] == header[1]
+        await client.closed()
+        assert not node.running.gateway.alive
+    assert events == []
+
+
+async def test_an_upgrade_without_its_connection_header_is_a_plain_request(program):
+    assert await accepted(program, upgrade("/socket", "Connection: keep-alive")) == 426
+
+
+async def test_where_nothing_is_upgraded_a_handshake_is_400(program):
+    async with testing.node(program) as node:
+        gateway = node.running.gateway
+        got, ended = [], []
+        door = Acceptor(gateway, gateway.answer_admin, upgrades=False)
+        transport = MemoryTransport(gateway.loop, door, got.append, lambda: ended.append(True))
+        transport.arrive(upgrade())
+        await asyncio.sleep(0.1)
+        assert b"".join(got).startswith(b"HTTP/1.1 400 ")
+        assert ended == [True]
+
+
+# Real sockets.
+
+
+async def echo(client, text):
+    client.send(encode_client_message(text))
+    head = await client.reader.readexactly(2)
+    return (await client.reader.readexactly(head[1])).decode()
+
+
+def test_a_socket_is_kept_pipelined_and_upgraded(program, on_loop, dial):
+    async def run():
+        async with trunkline.open(program) as node:
+            await node.listen(Settings(port=0, admin="off"))
+            async with await dial(node.address) as client:
+                assert (await client.get("/x"))[0] == 404
+                client.send(request("/socket") + request("/y") + request("/socket"))
+                assert [(await client.answer())[0] for _ in range(3)] == [426, 404, 426]
+                assert (await client.get("/socket", method="HEAD"))[:1] == (426,)
+                client.send(upgrade() + encode_client_message("early"))
+                assert (await client.answer())[0] == 101
+                assert await client.reader.readexactly(7) == b"\x81\x05early"
+                assert await echo(client, "hello") == "hello"
+
+    on_loop(run)
+
+
+def test_a_half_closed_socket_is_answered(program, on_loop, dial):
+    async def run():
+        async with trunkline.open(program) as node:
+            node.gateway.answer = Slow(0.05)
+            await node.listen(Settings(port=0, admin="off"))
+            async with await dial(node.address) as client:
+                client.send(request("/1") + request("/2", "Connection: close"))
+                client.writer.write_eof()
+                assert [(await client.answer())[2] for _ in range(2)] == [b"/1\n", b"/2\n"]
+                assert await client.ended() == b""
+            async with await dial(node.address) as client:
+                client.send(request()[:-2])
+                client.writer.write_eof()
+                assert await client.ended() == b"", "half a request ends with its socket"
+
+    on_loop(run)
+
+
+def test_a_refusal_reaches_its_client_before_the_end(program, on_loop, dial):
+    async def run():
+        async with trunkline.open(program) as node:
+            await node.listen(Settings(port=0, admin="off"))
+            for raw, status in (
+                (b"rubbish\r\n\r\n", 400),
+                (upgrade("/nothing"), 403),
+                (request("/" + "x" * 5000), 414),
+            ):
+                async with await dial(node.address) as client:
+                    client.send(raw)
+                    assert (await client.answer())[0] == status
+                    assert await client.ended() == b""
+
+    on_loop(run)
+
+
+def test_a_client_without_an_address_has_an_empty_one(program, events, on_loop, dial, tmp_path):
+    async def run():
+        async with trunkline.open(program) as node:
+            door = tmp_path / "door"
+            loop = asyncio.get_running_loop()
+            async with await loop.create_unix_server(lambda: Acceptor(node.gateway, node.gateway.answer), door):
+                reader, writer = await asyncio.open_unix_connection(door)
+                writer.write(upgrade())
+                assert (await reader.readline()).startswith(b"HTTP/1.1 101 ")
+                writer.close()
+                await writer.wait_closed()
+
+    on_loop(run)
+    assert events[0].identity.source_ip == ""
