@@ -138,7 +138,6 @@ class Connection(Runner):
         # Addressable before the client can know that it is connected.
         self._gateway.connections.add(self._identity.connection_id, self)
         self._transport.write(answer)
-        self._resume_reading()
         self._pull()
 
     def _refuse(self, answer: bytes) -> None:
@@ -181,20 +180,38 @@ class Connection(Runner):
     # Reading.
 
     def _pull(self) -> None:
-        room = limits.WAITING_MESSAGES - self._taken - len(self._queue)
+        """Take as many messages as there is room for. Reading is paused until there is room for more."""
         if self._state is _CLOSING:
             self._discard()
-        elif room > 0:
-            for item in self._parser.pull(room):
-                kind = type(item)
-                if kind is str or kind is bytes:
-                    self._queue.append(cast("str | bytes", item))
-                else:
-                    self._control(item)
-        if self._parser.pending or self._taken + len(self._queue) >= limits.WAITING_MESSAGES:
+            return
+        room = limits.WAITING_MESSAGES - self._taken - len(self._queue)
+        if room > 0 and self._held < limits.WAITING_BYTES:
+            self._take(room)
+        if self._is_full():
             self._pause_reading()
+        elif self._parser.pending:  # control frames and fragments only: the rest of them in the next turn
+            self._pause_reading()
+            self._gateway.loop.call_soon(self._go_on)
+        else:
+            self._resume_reading()
         if self._queue and self._runner is None:
             self._start_runner()
+
+    def _take(self, room: int) -> None:
+        for item in self._parser.pull(room, limits.WAITING_BYTES - self._held):
+            kind = type(item)
+            if kind is str or kind is bytes:
+                self._enqueue(cast("str | bytes", item))
+            else:
+                self._control(item)
+
+    def _is_full(self) -> bool:
+        waiting = self._taken + len(self._queue)
+        return waiting >= limits.WAITING_MESSAGES or self._held >= limits.WAITING_BYTES
+
+    def _go_on(self) -> None:
+        if self._parser.pending:
+            self._pull()
 
     def _discard(self) -> None:
         """We have closed: messages that come after that are nobody's, only the client's answer counts."""
@@ -254,12 +271,6 @@ class Connection(Runner):
             self._reading_paused = False
             self._transport.resume_reading()
 
-    def _take_more(self) -> None:
-        if self._parser.pending:
-            self._pull()
-        elif self._reading_paused and self._taken < limits.WAITING_MESSAGES:
-            self._resume_reading()
-
     # Ending.
 
     async def _disconnect(self) -> None:
@@ -292,6 +303,8 @@ class Connection(Runner):
         self._gateway.connections.remove(self._identity.connection_id)
         self._deadline = self._gateway.time() + limits.CLOSE_SECONDS
         self._resume_reading()  # for the client's answer
+        if self._parser.pending:
+            self._gateway.loop.call_soon(self._go_on)
 
     def _finish(self) -> None:
         """Both close frames are out: close the socket behind them."""

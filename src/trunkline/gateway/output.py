@@ -39,26 +39,37 @@ class Output(asyncio.BufferedProtocol):
         """The socket takes again."""
         self._writing_paused = False
         self._full_since = 0.0
-        out, self._out, self._out_bytes = self._out, [], 0
-        for position, frame in enumerate(out):
-            if self._writing_paused:
-                self._out = out[position:]
-                self._out_bytes = sum(map(len, self._out))
-                return
-            self._transport.write(frame)
+        while self._out and not self._writing_paused:
+            self.flush()
+        if self._writing_paused:
+            return
         if self._pong is not None:
             self._transport.write(encode_frame(OP_PONG, self._pong))
             self._pong = None
         self._release_writer()
 
     def flush(self) -> None:
-        """Hand what is queued to the transport, as one write."""
+        """Hand what is queued to the transport, as one write; of a long queue, as much as one write takes."""
         out = self._out
-        if out and not self._writing_paused:
+        if not out or self._writing_paused:
+            return
+        if self._out_bytes <= 2 * limits.WRITE_BYTES:
             data = out[0] if len(out) == 1 else b"".join(out)
             out.clear()
             self._out_bytes = 0
-            self._transport.write(data)
+        else:
+            data = self._take_one_write()
+        self._transport.write(data)
+
+    def _take_one_write(self) -> bytes:
+        size = count = 0
+        while size < limits.WRITE_BYTES and count < len(self._out):
+            size += len(self._out[count])
+            count += 1
+        data = b"".join(self._out[:count])
+        del self._out[:count]
+        self._out_bytes -= size
+        return data
 
     def _put(self, frame: bytes) -> None:
         """Queue a frame."""
@@ -80,11 +91,14 @@ class Output(asyncio.BufferedProtocol):
         """The socket is gone, and whoever waits for it goes on."""
         self._out.clear()
         self._out_bytes = 0
+        self._writing_paused = False
         self._release_writer()
 
     async def _until_writable(self) -> None:
-        self._writable = self._gateway.loop.create_future()
-        await self._writable
+        while self._writing_paused:
+            if self._writable is None:
+                self._writable = self._gateway.loop.create_future()
+            await asyncio.shield(self._writable)  # others wait for it too
 
     def _release_writer(self) -> None:
         if self._writable is not None and not self._writable.done():

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
@@ -30,6 +32,7 @@ __all__ = ["HANDLER_ERRORS", "HandlerTimeout", "Runner"]
 
 # The runner outlives whatever a handler raises: its own CancelledError, and the SystemExit that would end the node.
 HANDLER_ERRORS = (Exception, asyncio.CancelledError, SystemExit)
+_SMALL = 4096  # characters; messages below are bounded by their number
 _OPEN, _DRAINING, _GONE = State.OPEN, State.DRAINING, State.GONE
 
 
@@ -50,7 +53,8 @@ class Runner(Output):
     """What waits to be handled, what is being handled, and what became of it."""
 
     __slots__ = (
-        "_calls", "_context", "_identity", "_queue", "_reading_paused", "_runner", "_stage", "_state", "_taken",
+        "_calls", "_context", "_held", "_identity", "_queue", "_reading_paused", "_runner", "_stage", "_state",
+        "_taken",
     )  # fmt: skip
 
     def __init__(self, gateway: Gateway, stage: Stage, identity: Identity, transport: asyncio.Transport) -> None:
@@ -60,10 +64,21 @@ class Runner(Output):
         self._context: Context = gateway.context.copy()
         self._state = State.CONNECTING
         self._queue: list[str | bytes] = []
+        self._held = 0  # bytes of memory of long messages that wait or are being handled
         self._reading_paused = False
         self._taken = 0  # messages that were taken from the queue and are not finished
         self._runner: asyncio.Task[None] | None = None
         self._calls: dict[asyncio.Task[Any], Call] = {}
+
+    def _enqueue(self, data: str | bytes) -> None:
+        self._queue.append(data)
+        if len(data) > _SMALL:
+            self._held += sys.getsizeof(data)
+
+    def _finished(self, data: str | bytes) -> None:
+        self._taken -= 1
+        if len(data) > _SMALL:
+            self._held -= sys.getsizeof(data)
 
     def _start_runner(self) -> None:
         self._runner = self._gateway.loop.create_task(self._run(), context=self._context)
@@ -78,14 +93,16 @@ class Runner(Output):
                 for data in batch:
                     if self._stage.api.ordered:
                         await self._handle(data, call, task)
-                        self._taken -= 1
+                        self._finished(data)
                     else:
                         self._spawn(data)
-                    if self._writing_paused and self._state is not _GONE:
+                    if self._writing_paused:
                         await self._until_writable()
-                self._take_more()
+                if self._reading_paused:
+                    self._pull()
                 if not self._queue:
                     break
+                await asyncio.sleep(0)  # 16 messages of one client, then everybody else's turn
             del self._calls[task]
             if self._state is _GONE and not self._calls:
                 await self._disconnect()
@@ -99,7 +116,7 @@ class Runner(Output):
             self._answer_close()
         self.flush()
 
-    def _take_more(self) -> None:
+    def _pull(self) -> None:
         """There is room in the queue: fill it with what waits in front of it."""
         raise NotImplementedError
 
@@ -120,17 +137,22 @@ class Runner(Output):
         call.route = route
         call.event = event
         call.started = self._gateway.time()
+        answer: bytes | None = None
         try:
             response = await route.invoke(event)
             if response is not None and response.body is not None and not call.expired:
-                self._reply(response.body)
+                answer = self._encode(response.body)
         except HANDLER_ERRORS as error:
-            self._failed(call, error)
+            answer = self._failed(route, event, call, error)
         finally:
             call.event = None
             if task.cancelling():
                 call.expired = False
                 await _forget_cancellation(task)
+        if answer is not None:
+            if self._writing_paused:
+                await self._until_writable()  # an answer is not refused, so it waits
+            self._answer(answer)
 
     async def _invoke(self, route: CompiledRoute, event: Event) -> Response | None:
         """Call a connect or disconnect handler. Raises HandlerTimeout if its time ran out, or what it raised."""
@@ -150,13 +172,12 @@ class Runner(Output):
                 await _forget_cancellation(task)
         raise HandlerTimeout  # also for one that swallowed its cancellation
 
-    def _failed(self, call: Call, error: BaseException) -> None:
+    def _failed(self, route: CompiledRoute, event: Event, call: Call, error: BaseException) -> bytes | None:
+        """What the client is told of it, if anything."""
         if call.expired and isinstance(error, asyncio.CancelledError):
-            return  # the sweep has told the client
-        route, event = cast("CompiledRoute", call.route), cast("Event", call.event)
+            return None  # the sweep has told the client
         log_handler_error(route, event, error)
-        if not call.expired:
-            self._tell(limits.MESSAGE_INTERNAL_ERROR, event)
+        return None if call.expired else encode_message(error_body(limits.MESSAGE_INTERNAL_ERROR, event))
 
     def _expire_calls(self, started_before: float, seconds: float) -> None:
         """Cancel the handlers that have run since then."""
@@ -174,24 +195,24 @@ class Runner(Output):
         call = Call()
         task = self._gateway.loop.create_task(self._handle_alone(data, call), context=self._context.copy())
         self._calls[task] = call  # a close or disconnect waits for it, though it has not begun
-        task.add_done_callback(self._spawned)
+        task.add_done_callback(partial(self._spawned, data))
 
     async def _handle_alone(self, data: str | bytes, call: Call) -> None:
         await self._handle(data, call, cast("asyncio.Task[None]", asyncio.current_task()))
 
-    def _spawned(self, task: asyncio.Task[None]) -> None:
-        self._taken -= 1
+    def _spawned(self, data: str | bytes, task: asyncio.Task[None]) -> None:
+        self._finished(data)
         del self._calls[task]
         if self._runner is None and (self._reading_paused or self._state is not _OPEN):
             self._start_runner()  # there is room again, or a close or disconnect waits for the last of them
 
     # What the client is told.
 
-    def _reply(self, body: str | bytes) -> None:
+    def _encode(self, body: str | bytes) -> bytes:
         frame = encode_message(body)
         if len(frame) > self._stage.api.limits.message_bytes:
             check_message_size(body, frame, self._stage.api.limits.message_bytes)
-        self._answer(frame)
+        return frame
 
     def _tell(self, message: str, event: Event) -> None:
         self._answer(encode_message(error_body(message, event)))

@@ -24,7 +24,7 @@ from trunkline.wire.frames import (
 
 __all__ = ["Close", "Failed", "MessageParser", "Ping", "Pong", "WireEvent"]
 
-_CONTROLS_PER_PULL = 64
+_FRAMES_PER_PULL = 64  # besides a frame for each message: control frames and fragments
 _MIN_FRAGMENTS = 4096
 _BYTES_PER_FRAGMENT = 16  # a message in smaller pieces than these on average is refused
 _INVALID_UTF8 = "Invalid UTF-8"
@@ -133,7 +133,7 @@ class MessageParser:
         self._pos = 0
 
     def pull(self, messages: int = limits.WAITING_MESSAGES, payload: int = limits.WAITING_BYTES) -> list[WireEvent]:
-        """What came, in order: at most so many messages, stopping at so many bytes of payload."""
+        """What came, in order: at most so many messages, stopping at so many bytes of payload and at 64 more frames."""
         events: list[WireEvent] = []
         try:
             bounded = self._pull(events, messages, payload)
@@ -154,9 +154,10 @@ class MessageParser:
     def _pull(self, events: list[WireEvent], messages: int, payload: int) -> bool:
         """Fill `events`; True if it stopped at a bound."""
         data, end = self._data, len(self._data)
-        most = messages + _CONTROLS_PER_PULL
+        frames = messages + _FRAMES_PER_PULL
         short_text = self._server and self._frame_bytes >= 125 and self._message_bytes >= 125
-        while messages > 0 and payload > 0 and len(events) < most:
+        while messages > 0 and payload > 0 and frames > 0:
+            frames -= 1
             pos = self._pos
             # Nearly every frame is a whole short text from a client: this is its straight way.
             if short_text and end - pos >= 6 and data[pos] == _FINAL_TEXT and not self._opcode:
