@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,22 +17,28 @@ COMMAND = Path(sys.executable).with_name("trunkline")
 
 def environment(more=None):
     """This one's, without what would change what is tested."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("TRUNKLINE_")}
+    changing = ("TRUNKLINE_", "PYTHONUNBUFFERED")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(changing)}
     return kept | {"NO_COLOR": "1"} | (more or {})
 
 
 class Running:
     """A `trunkline run` of its own, up and listening."""
 
-    def __init__(self, process: subprocess.Popen[str], until: str) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], until: str) -> None:
         self.process = process
         self.over = False
         self.banner: list[str] = []
-        for line in process.stdout:
-            self.banner.append(line.rstrip("\n"))
+        for line in self._lines():
+            self.banner.append(line)
             if line.startswith(until):
                 return
-        raise AssertionError(f"it ended before it said {until!r}: {process.stderr.read()}")
+        raise AssertionError(f"it ended before it said {until!r}: {process.stderr.read().decode()}")
+
+    def _lines(self) -> Iterator[str]:
+        # The pipe has no buffer here: what is not taken yet is still there for `communicate`.
+        for line in iter(self.process.stdout.readline, b""):
+            yield line.decode().removesuffix("\n")
 
     @property
     def urls(self) -> list[str]:
@@ -48,7 +55,7 @@ class Running:
 
     def says(self, text: str) -> None:
         """Wait until the program has printed this line."""
-        assert any(line.rstrip() == text for line in self.process.stdout), f"it never said {text!r}"
+        assert text in self._lines(), f"it never said {text!r}"
 
     def stop(self, number: int = signal.SIGTERM) -> tuple[int, str, str]:
         """Exit code, rest of the output, errors."""
@@ -64,7 +71,7 @@ class Running:
             self.process.kill()
             raise
         self.over = True
-        return self.process.returncode, out, err
+        return self.process.returncode, out.decode(), err.decode()
 
 
 @pytest.fixture
@@ -92,7 +99,7 @@ def run_trunkline():
                     command,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
-                    text=True,
+                    bufsize=0,
                     cwd=cwd,
                     env=environment(env),
                 )

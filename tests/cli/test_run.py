@@ -1,10 +1,7 @@
 """`trunkline run` as a person meets it: a process of its own, at real ports."""
 
-import asyncio
 import http.client
-import signal
 import socket
-import time
 
 import pytest
 import websockets
@@ -21,22 +18,6 @@ NOTES = """
         before = await notes.doc("last").get()
         await notes.doc("last").set(ctx.req.data)
         return f"before: {before}"
-"""
-SLOW = """
-    import asyncio
-    from trunkline import websocket
-
-    socket = websocket("socket")
-
-    @socket.on("message")
-    async def slow(ctx):
-        print("begun", flush=True)
-        await asyncio.sleep(float(ctx.req.data))
-        print("ended", flush=True)
-
-    @socket.on("disconnect")
-    async def gone(ctx):
-        print("gone", flush=True)
 """
 
 
@@ -350,108 +331,3 @@ def test_admin_is_where_it_says_that_it_is_ready(run_trunkline, write):
 
 def test_admin_off_opens_no_second_port(run_trunkline, write):
     assert [url for url in run_trunkline(write(), "--admin", "off").urls if url.startswith("http:")] == []
-
-
-# The end.
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
-def test_a_signal_ends_it_with_exit_code_0_and_clients_with_1001(run_trunkline, write, number):
-    running = run_trunkline(write("slow.py", SLOW))
-    with connect(running.url("socket")) as client:
-        running.process.send_signal(number)
-        with pytest.raises(websockets.ConnectionClosed) as closed:
-            client.recv(timeout=5)
-    assert closed.value.rcvd.code == 1001
-    assert running.ended() == (0, "gone\n", "")
-
-
-def test_sigterm_lets_a_running_handler_finish(run_trunkline, write):
-    running = run_trunkline(write("slow.py", SLOW))
-    with connect(running.url("socket")) as client:
-        client.send("1.5")
-        running.says("begun")
-        assert running.stop() == (0, "ended\ngone\n", "")
-
-
-@pytest.mark.parametrize("numbers", [[signal.SIGINT], [signal.SIGTERM, signal.SIGTERM]], ids=["SIGINT", "two SIGTERM"])
-def test_who_insists_waits_for_no_handler(run_trunkline, write, numbers):
-    running = run_trunkline(write("slow.py", SLOW))
-    with connect(running.url("socket")) as client:
-        client.send("20")
-        running.says("begun")
-        for number in numbers:
-            began = time.monotonic()
-            running.process.send_signal(number)
-            time.sleep(0.1)
-        code, out, err = running.ended()
-    assert time.monotonic() - began < 1.5  # one second, and what a busy machine needs
-    assert (code, out) == (0, "")
-    assert err == "trunkline: stopped at once; handlers and lifespans that had not ended were cut off\n"
-
-
-def test_a_client_that_does_not_answer_a_close_still_gets_its_disconnect_at_once(run_trunkline, write):
-    running = run_trunkline(write("slow.py", SLOW))
-
-    async def hold_still():
-        client = await websockets.connect(running.url("socket"))
-        client.transport.pause_reading()
-        began = time.monotonic()
-        assert await asyncio.to_thread(running.stop, signal.SIGINT) == (0, "gone\n", "")
-        assert time.monotonic() - began < 1.5
-        client.transport.abort()
-
-    asyncio.run(hold_still())
-
-
-def test_a_handler_that_never_gives_way_does_not_stop_the_end(run_trunkline, write):
-    file = write(
-        "stuck.py",
-        """
-        from trunkline import websocket
-
-        socket = websocket("socket")
-
-        @socket.on("message")
-        async def stuck(ctx):
-            print("begun", flush=True)
-            while True:
-                pass
-        """,
-    )
-    running = run_trunkline(file)
-    with connect(running.url("socket"), close_timeout=0) as client:
-        client.send("go")
-        running.says("begun")
-        code, _, err = running.stop(signal.SIGINT)
-    assert code == 0
-    assert err.startswith("trunkline: stopped at once")
-
-
-@pytest.mark.parametrize(("number", "expected"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_while_a_program_is_loaded_a_signal_ends_it_there(run_trunkline, write, number, expected):
-    program = write("slow_to_load.py", 'import time\n\nprint("loading", flush=True)\ntime.sleep(30)\n')
-    assert run_trunkline(program, until="loading").stop(number) == (expected, "", "")
-
-
-@pytest.mark.parametrize(("number", "expected"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_while_a_lifespan_begins_a_signal_ends_it_there_and_it_is_left(run_trunkline, write, number, expected):
-    program = write(
-        "slow_to_begin.py",
-        """
-        import asyncio
-        import trunkline
-
-        socket = trunkline.websocket("socket")
-
-        @trunkline.lifespan
-        async def life():
-            try:
-                print("beginning", flush=True)
-                await asyncio.sleep(30)
-                yield
-            finally:
-                print("left")
-        """,
-    )
-    assert run_trunkline(program, until="beginning").stop(number) == (expected, "left\n", "")

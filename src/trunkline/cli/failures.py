@@ -8,7 +8,7 @@ from types import FrameType, TracebackType
 __all__ = ["explain", "is_programs"]
 
 # What stands between us and a program: it is imported, and its lifespans are entered and left, by these.
-_BETWEEN = {"asyncio", "contextlib", "importlib", "trunkline", "typer", "uvloop"}
+_BETWEEN = {"asyncio", "click", "contextlib", "importlib", "trunkline", "typer", "uvloop"}
 
 
 def is_programs(error: BaseException) -> bool:

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 __all__ = ["Interrupted", "Stop"]
 
 _DRAIN_SECONDS = 30.0
-_AT_ONCE_SECONDS = 0.9  # within one second
+_AT_ONCE_SECONDS = 0.8  # and the flush: within one second
 _CUT_SECONDS = 0.4  # after this, clients that do not answer a close are not waited for
-_FLUSH_SECONDS = 0.05
+_FLUSH_SECONDS = 0.15
 _CUT_OFF = b"trunkline: stopped at once; handlers and lifespans that had not ended were cut off\n"
 
 
