@@ -26,6 +26,8 @@ class Settings:
         web: folder of static files; None for none.
         admin: "HOST:PORT" of /live and /ready, "off", or None: 127.0.0.1, the port above.
         limit: limits that differ from those a program declares, by name.
+        log_format: "text" for people or "json", one object a line.
+        log_level: the least that is logged: "debug", "info", "warning" or "error".
     """
 
     host: str = "127.0.0.1"
@@ -34,6 +36,11 @@ class Settings:
     web: str | None = None
     admin: str | None = None
     limit: Mapping[str, float] = field(default_factory=dict)
+    log_format: str = "text"
+    log_level: str = "info"
+
+
+_CHOICES = {"log_format": ("text", "json"), "log_level": ("debug", "info", "warning", "error")}
 
 
 def settings(folder: Path, flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Settings:
@@ -132,4 +139,10 @@ def _typed(source: str, name: str, value: Any, merged: Settings) -> Any:
         return port
     if not isinstance(value, str):
         raise ConfigurationError(f"{source} sets {name} to {value!r}; expected a text")
-    return value
+    return _chosen(source, name, value) if name in _CHOICES else value
+
+
+def _chosen(source: str, name: str, value: str) -> str:
+    if value.lower() not in _CHOICES[name]:
+        raise ConfigurationError(f"{source} sets {name} to {value!r}; expected {' or '.join(_CHOICES[name])}")
+    return value.lower()

@@ -1,18 +1,195 @@
-"""Logging: the standard library's, under the name `trunkline`. Only the command line configures it."""
+r"""Logging: the standard library's, under the name `trunkline`. Only the command line configures it.
+
+What a client sent is data, in a log too, and a log is read by people, terminals and machines. So on our handler
+
+- a record is one line; in the text format its traceback follows, indented by four spaces. What begins at column 0
+  is ours, whatever a client sent;
+- characters that are not for reading are written as escapes: `\n`, `\x1b`, `\u2028`;
+- what lets somebody in is written as `[redacted]`: the values of the headers and parameters below, bearer tokens, JSON
+  web tokens, passwords of URLs;
+- every field has a largest length.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
+import re
+import secrets
 import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
 
-__all__ = ["configure"]
+__all__ = ["configure", "escape", "redact"]
+
+_REDACTED = "[redacted]"
+_MESSAGE_CHARS = 4096
+_TRACEBACK_CHARS = 32768
+_FIELD_CHARS = 512
+_FIELDS = ("connection_id", "request_id", "route", "where")
+# Stands for a line break of our own while the values are put in: theirs cannot be taken for it.
+_BREAK = f"\0{secrets.token_hex(8)}\0"
 
 
-def configure(level: int = logging.INFO) -> None:
-    """Write the log to standard error, one line with time and level before each record."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    root = logging.getLogger("trunkline")
-    root.handlers[:] = [handler]
-    root.setLevel(level)
-    root.propagate = False
+def configure(level: int | str = logging.INFO, layout: str = "text") -> None:
+    """Write the log to standard error.
+
+    Args:
+        level: the least that is written; also by name, such as "debug".
+        layout: "text" for people, or "json": one object a line.
+    """
+    handler = _Handler(sys.stderr)
+    handler.addFilter(_Cleaner())
+    handler.setFormatter(_Json() if layout == "json" else _Text())
+    least = logging.getLevelNamesMapping()[level.upper()] if isinstance(level, str) else level
+    # asyncio reports what nobody caught: its lines carry the same texts.
+    for name, lowest in (("trunkline", least), ("asyncio", max(least, logging.WARNING))):
+        logger = logging.getLogger(name)
+        logger.handlers[:] = [handler]
+        logger.setLevel(lowest)
+        logger.propagate = False
+
+
+class _Handler(logging.StreamHandler[Any]):
+    """Where standard error is gone there is nobody to tell; the library would print the record as it was."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        pass
+
+
+class _Cleaner(logging.Filter):
+    """Puts what may be written of a record into `record.clean`; lets every record pass, and never raises."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        try:
+            record.clean = _clean(record)
+        except Exception as error:  # noqa: BLE001 - raised by a value's own __str__, for example
+            where = f"{record.pathname}:{record.lineno}"
+            record.clean = {"message": f"a record made at {where} cannot be written: {type(error).__name__}"}
+        return True
+
+
+def _clean(record: logging.LogRecord) -> dict[str, str]:
+    values = record.args if isinstance(record.args, Mapping) else {}
+    text = str(record.msg).replace("\n", _BREAK)
+    message, *below = (text % record.args if record.args else text).split(_BREAK)
+    clean = {"message": _line(message, _MESSAGE_CHARS)}
+    for name in _FIELDS:
+        value = getattr(record, name, values.get(name))
+        if value is not None:
+            clean[name] = _line(str(value), _FIELD_CHARS)
+    if record.exc_info and record.exc_info[0]:
+        below.append(logging.Formatter().formatException(record.exc_info))
+    if record.stack_info:
+        below.append(record.stack_info)
+    if below:
+        lines = redact("\n".join(below)).split("\n")
+        clean["traceback"] = _cut("\n".join(map(escape, lines)), _TRACEBACK_CHARS)
+    return clean
+
+
+def _line(text: str, most: int) -> str:
+    return _cut(escape(redact(text)), most)
+
+
+def _cut(text: str, most: int) -> str:
+    left_out = len(text) - most
+    if left_out <= 0:
+        return text
+    return f"{text[: most // 2]} ... {left_out:,} characters left out ... {text[-(most // 2) :]}"
+
+
+class _Text(logging.Formatter):
+    """For people."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        clean: dict[str, str] = record.clean  # type: ignore[attr-defined]
+        line = f"{self.formatTime(record)} {record.levelname} {record.name}: {clean['message']}"
+        below = clean.get("traceback")
+        return line if below is None else "\n    ".join([line, *below.split("\n")])
+
+
+class _Json(logging.Formatter):
+    """For machines: one object a line, in ASCII."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        clean: dict[str, str] = record.clean  # type: ignore[attr-defined]
+        return json.dumps({"time": time, "level": record.levelname, "logger": record.name} | clean)
+
+
+# Characters that move a cursor, end a line, turn the direction of reading, or cannot be written at all.
+
+_UNREADABLE = (
+    *range(0x20), *range(0x7F, 0xA0), 0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A), 0xFEFF,
+    *range(0xD800, 0xE000),
+)  # fmt: skip
+_ESCAPES = {char: f"\\x{char:02x}" if char < 0x100 else f"\\u{char:04x}" for char in _UNREADABLE}
+_ESCAPES |= {ord("\n"): "\\n", ord("\r"): "\\r", ord("\t"): "\\t"}
+
+
+def escape(text: str) -> str:
+    r"""The text on one line, with `\x1b` and the like for what is not for reading. Backslashes stay as they are."""
+    return text.translate(_ESCAPES)
+
+
+# Secrets. No pattern goes back over what it has read, so a long text takes no longer than its length.
+
+# Names end so: Set-Cookie, access_token and X-Amz-Security-Token are meant too.
+_NAME = re.compile(
+    r"(?P<header>authorization|cookies?|sec-websocket-protocol)"
+    r"|(?:token|api[-_]?key|access[-_]?key|signature|credential|password|secret)",
+    re.IGNORECASE | re.ASCII,
+)
+_SEPARATOR = re.compile(r"(?P<quote>\\{0,8}[\"'])?(?P<before>[ \t]{0,8})(?P<sign>[:=,]|%3[Dd])(?P<after>[ \t]{0,8})")
+# In quotes, which in a repr inside a repr have backslashes: up to the same quote without one more of them.
+_QUOTED = re.compile(r"[bru]{0,2}(\\{0,8}[\"'])(?P<value>(?:(?!(?<!\\)\1)[^\n])*+)")
+_LISTED = re.compile(r"[\[(]\s{0,8}[bru]{0,2}\\{0,8}[\"'](?P<value>(?:(?!\\{0,8}[\"'],?\s{0,8}[\])])[^\n])*+)")
+_REST_OF_LINE = re.compile(r"(?P<value>[^\n]++)")
+_PARAMETER = re.compile(r"(?P<value>[^\s&\"'<>\\]++)")
+_MEMBER = re.compile(r"(?P<value>[^\s,}\])]++)")  # a number behind a name in quotes
+
+# Secrets that show themselves without a name.
+_BEARER = re.compile(r"(?<![\w-])(bearer(?:[.+]|%20|,?\s{1,8})|access_token,\s{0,8})[\w.~+/=%:-]++", re.IGNORECASE)
+_BASIC = re.compile(r"(?<![\w-])([Bb]asic\s{1,8})(?=[a-z]*[A-Z0-9])[\w+/-]{6,}+=*")
+_JWT = re.compile(r"(?<![\w-])eyJ[\w-]{5,}+\.[\w-]{5,}+\.[\w-]*+")
+_URL_PASSWORD = re.compile(r"(://[^/\s:@\"']{0,255}:)[^/\s@\"']{1,255}(?=@)")
+
+
+def redact(text: str) -> str:
+    """The text with `[redacted]` for secrets, in headers, query strings, reprs and JSON. Takes linear time."""
+    text = _redact_named(text)
+    text = _BEARER.sub(rf"\1{_REDACTED}", text)
+    text = _BASIC.sub(rf"\1{_REDACTED}", text)
+    text = _JWT.sub(_REDACTED, text)
+    return _URL_PASSWORD.sub(rf"\1{_REDACTED}", text)
+
+
+def _redact_named(text: str) -> str:
+    parts: list[str] = []
+    end = 0
+    for name in _NAME.finditer(text):
+        value = _value(text, name) if name.start() >= end else None
+        if value is not None:
+            parts += text[end : value.start("value")], _REDACTED
+            end = value.end("value")
+    return "".join([*parts, text[end:]])
+
+
+def _value(text: str, name: re.Match[str]) -> re.Match[str] | None:
+    """What stands behind a name, if it is given a value there."""
+    separator = _SEPARATOR.match(text, name.end())
+    if separator is None:
+        return None
+    start, sign = separator.end(), separator["sign"]
+    if separator["quote"] is None and sign == ",":
+        return None  # a list of words
+    found = _LISTED.match(text, start) or _QUOTED.match(text, start)
+    if found is not None:
+        return found
+    if separator["quote"] is not None:
+        return _MEMBER.match(text, start)
+    if separator["before"] or (sign != ":" and separator["after"]):
+        return None  # an assignment in a line of source code
+    return (_REST_OF_LINE if name["header"] else _PARAMETER).match(text, start)

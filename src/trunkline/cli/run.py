@@ -43,15 +43,22 @@ def run(
             metavar="HOST:PORT", help="Where /live and /ready are, or off; default 127.0.0.1, the port above."
         ),
     ] = None,
+    log_format: Annotated[
+        str | None, typer.Option(metavar="FORMAT", help="How the log is written: text or json; default text.")
+    ] = None,
+    log_level: Annotated[
+        str | None, typer.Option(metavar="LEVEL", help="The least that is logged: debug, info, warning or error.")
+    ] = None,
 ) -> None:
     """Serve a program: its sockets, its handlers, its documents."""
     from trunkline.resources.loading import folder_of
 
     limits = parse_limits("the command line", limit) if limit else None
     flags = {"host": host, "port": port, "store": store, "web": web, "limit": limits, "admin": admin}
+    flags |= {"log_format": log_format, "log_level": log_level}
     chosen = settings(folder_of(programs[0]), flags)
     _check(programs, chosen)
-    log.configure()
+    log.configure(chosen.log_level, chosen.log_format)
     stop = Stop()
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
