@@ -23,6 +23,11 @@ LIFETIME_SECONDS: Final = 7200.0  # quotas: connection duration
 HANDLER_SECONDS: Final = 29.0  # quotas: integration timeout
 HANDSHAKE_SECONDS: Final = 10.0  # a half-sent request is cut after this
 CLOSE_SECONDS: Final = 2.0  # how long a closing handshake may take before the socket is cut
+PAUSED_SECONDS: Final = 1.0  # reading paused for longer: the kernel is asked whether the client hung up
+KEEPALIVE_IDLE_SECONDS: Final = 30  # a silent client is probed by TCP, never by WebSocket pings: AWS sends none
+KEEPALIVE_INTERVAL_SECONDS: Final = 10
+KEEPALIVE_PROBES: Final = 3
+UNACKNOWLEDGED_SECONDS: Final = 60  # sent, and not acknowledged by the client's system for so long: it is gone
 SLOW_SECONDS: Final = 10.0  # how long an output queue may stay full before the connection is aborted
 SLOW_STEP_SECONDS: Final = 0.1  # a handler that holds the loop for longer is reported
 

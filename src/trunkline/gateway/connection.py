@@ -16,6 +16,7 @@ from trunkline.connections.base import ConnectionInfo
 from trunkline.errors import SlowConsumer
 from trunkline.gateway import http
 from trunkline.gateway.dispatcher import error_body, log_handler_error
+from trunkline.gateway.hangups import has_hung_up
 from trunkline.gateway.lifecycle import State, Trigger, after
 from trunkline.gateway.runner import HANDLER_ERRORS, HandlerTimeout, Runner
 from trunkline.model.api import DISCONNECT_ROUTE, CompiledRoute, Response
@@ -37,7 +38,7 @@ class Connection(Runner):
     """The protocol of one WebSocket connection, from the decision about its handshake to its end."""
 
     __slots__ = (
-        "_close_code", "_close_reason", "_deadline", "_parser", "active_at", "opened_at",
+        "_close_code", "_close_reason", "_deadline", "_parser", "_paused_at", "active_at", "opened_at",
     )  # fmt: skip
 
     def __init__(self, gateway: Gateway, stage: Stage, identity: Identity, transport: asyncio.Transport) -> None:
@@ -49,6 +50,7 @@ class Connection(Runner):
         self._close_code = limits.CLOSE_ABNORMAL
         self._close_reason = limits.REASON_ABNORMAL
         self._deadline = 0.0  # when a closing handshake is cut short; 0: none under way
+        self._paused_at = 0.0
         self.opened_at = self.active_at = gateway.time()
 
     # What the seam of connections sees.
@@ -264,7 +266,19 @@ class Connection(Runner):
     def _pause_reading(self) -> None:
         if not self._reading_paused:
             self._reading_paused = True
+            self._paused_at = self._gateway.time()
             self._transport.pause_reading()
+
+    def _is_lost(self, now: float) -> bool:
+        """Whether its client has not read for too long, or has hung up unheard."""
+        if self._full_since and now - self._full_since >= limits.SLOW_SECONDS:
+            return True
+        return self._reading_paused and now - self._paused_at >= limits.PAUSED_SECONDS and self._has_hung_up()
+
+    def _has_hung_up(self) -> bool:
+        descriptor = self._transport.get_extra_info("socket")
+        gone = descriptor is None or self._transport.is_closing()
+        return not gone and has_hung_up(descriptor.fileno())
 
     def _resume_reading(self) -> None:
         if self._reading_paused and not self._transport.is_closing():
@@ -315,7 +329,7 @@ class Connection(Runner):
     # Sweeps: coarse, one for all connections of the node.
 
     def sweep(self, now: float) -> None:
-        """Enforce what has run out: handler deadline, closing handshake, full queue, idle time, life time."""
+        """Enforce what has run out: handler deadline, closing handshake, a hang-up, full queue, idle and life time."""
         bounds = self._stage.api.limits
         if self._calls:
             self._expire_calls(now - bounds.handler_seconds, bounds.handler_seconds)
@@ -324,7 +338,7 @@ class Connection(Runner):
                 self._answer_close()
             else:
                 self._transport.abort()
-        elif self._full_since and now - self._full_since >= limits.SLOW_SECONDS:
+        elif self._is_lost(now):
             self._transport.abort()
         elif self._state is _OPEN and (
             now - self.active_at >= bounds.idle_seconds or now - self.opened_at >= bounds.lifetime_seconds

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from trunkline import limits
 from trunkline.errors import ConfigurationError
 from trunkline.gateway.acceptor import Acceptor, HttpRequest
+from trunkline.gateway.hangups import find_dead_peers
 from trunkline.gateway.http import HttpResponse
 from trunkline.gateway.static_files import StaticFiles
 
@@ -99,6 +100,7 @@ class Gateway:
             server = await self.loop.create_server(factory, host, port, backlog=4096)
         except OSError as error:
             raise ConfigurationError(_why_no_listener(error, host, port, flag)) from None
+        find_dead_peers(server.sockets)
         self._servers.append(server)
         return int(server.sockets[0].getsockname()[1])
 
