@@ -52,6 +52,7 @@ def test_the_help_of_run_names_every_flag_with_its_default(trunkline):
         "--admin": "default 127.0.0.1, the port above.",
         "--web": "Folder of static files to serve.",
         "--limit": "such as frame_bytes=65536",
+        "--log-format": "default text.",
     }.items():
         assert [line for line in out.splitlines() if flag in line and default in line], flag
 

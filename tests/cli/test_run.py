@@ -1,11 +1,16 @@
 """`trunkline run` as a person meets it: a process of its own, at real ports."""
 
 import http.client
+import json
 import socket
+from dataclasses import fields
 
 import pytest
 import websockets
 from websockets.sync.client import connect
+
+from trunkline.config import Settings
+from trunkline.model.api import Limits
 
 NOTES = """
     from trunkline import collection, websocket
@@ -18,6 +23,16 @@ NOTES = """
         before = await notes.doc("last").get()
         await notes.doc("last").set(ctx.req.data)
         return f"before: {before}"
+"""
+
+BAD = """
+    from trunkline import websocket
+
+    socket = websocket("socket")
+
+    @socket.on("message")
+    async def message(ctx):
+        raise ValueError("my secret")
 """
 
 
@@ -85,19 +100,7 @@ def test_several_sockets_have_an_address_each(run_trunkline, write):
 
 
 def test_errors_of_handlers_go_to_the_log_and_not_to_the_client(run_trunkline, write):
-    file = write(
-        "bad.py",
-        """
-        from trunkline import websocket
-
-        socket = websocket("socket")
-
-        @socket.on("message")
-        async def message(ctx):
-            raise ValueError("my secret")
-        """,
-    )
-    running = run_trunkline(file)
+    running = run_trunkline(write("bad.py", BAD))
     assert "secret" not in answer(running.url("socket"), "hello")
     code, _, err = running.stop()
     assert code == 0
@@ -185,7 +188,19 @@ def mistakes():
     """
     yield "no such file", {}, "chat.py", "chat.py does not exist; expected a Python file such as chat.py"
     yield "no such module", {}, "chat", "there is no file or module 'chat'; expected a path such as chat.py"
-    yield "a folder", {"folder.py/x": ""}, "folder.py", "folder.py is a folder; expected a Python file such as chat.py"
+    yield (
+        "a folder",
+        {"folder.py/x": ""},
+        "folder.py",
+        "folder.py is a folder and no Python file; expected one such as chat.py",
+    )
+    yield (
+        "a folder of no package",
+        {"chat/x": ""},
+        "chat",
+        "chat is a folder and no Python file; expected one such as chat.py",
+    )
+    yield "another file", {"chat.txt": ""}, "chat.txt", "chat.txt is no Python file; expected one such as chat.py"
     yield "a file twice", echo, "echo.py echo.py", "echo.py is given more than once"
     yield (
         "no websocket", {"chat.py": "x = 1\n"}, "chat.py",
@@ -210,7 +225,7 @@ def mistakes():
     )  # fmt: skip
     yield (
         "unknown limit", echo, "echo.py --limit frames=1",
-        "the command line limits 'frames'; known are frame_bytes, message_bytes, idle_seconds, lifetime_seconds, handler_seconds",
+        f"the command line limits 'frames'; known are {', '.join(field.name for field in fields(Limits))}",
     )  # fmt: skip
     yield (
         "limit below 0", echo, "echo.py --limit frame_bytes=-1",
@@ -228,6 +243,14 @@ def mistakes():
     yield "web file", echo, "echo.py --web echo.py", "--web echo.py is a file; expected a folder of static files"
     yield "admin", echo, "echo.py --admin 8001", "--admin is '8001'; expected HOST:PORT, such as 127.0.0.1:8001"
     yield (
+        "log format", echo, "echo.py --log-format xml",
+        "the command line sets log_format to 'xml'; expected text or json",
+    )  # fmt: skip
+    yield (
+        "log level", echo, "echo.py --log-level loud",
+        "the command line sets log_level to 'loud'; expected debug or info or warning or error",
+    )  # fmt: skip
+    yield (
         "busy port", echo, "echo.py --port {taken}",
         "port {taken} of 127.0.0.1 is in use by another program; pass another with --port",
     )  # fmt: skip
@@ -237,7 +260,7 @@ def mistakes():
     )  # fmt: skip
     yield (
         "pyproject", {**echo, "pyproject.toml": "[tool.trunkline]\nprot = 1\n"}, "echo.py",
-        "[tool.trunkline] of pyproject.toml sets 'prot'; known are admin, host, limit, port, store, web",
+        f"[tool.trunkline] of pyproject.toml sets 'prot'; known are {', '.join(sorted(f.name for f in fields(Settings)))}",
     )  # fmt: skip
 
 
@@ -331,3 +354,28 @@ def test_admin_is_where_it_says_that_it_is_ready(run_trunkline, write):
 
 def test_admin_off_opens_no_second_port(run_trunkline, write):
     assert [url for url in run_trunkline(write(), "--admin", "off").urls if url.startswith("http:")] == []
+
+
+def test_log_format_json_writes_one_object_a_line(run_trunkline, write):
+    running = run_trunkline(write("bad.py", BAD), "--log-format", "json")
+    answer(running.url("socket"), "hello")
+    code, _, err = running.stop()
+    entries = [json.loads(line) for line in err.splitlines()]
+    assert code == 0
+    assert [entry["level"] for entry in entries if "my secret" in json.dumps(entry)] == ["ERROR"]
+
+
+@pytest.mark.parametrize(("level", "seen"), [("warning", True), ("error", False)])
+def test_log_level_is_the_least_that_is_logged(run_trunkline, write, level, seen):
+    file = write(
+        "careful.py",
+        """
+        import logging
+        from trunkline import websocket
+
+        socket = websocket("socket")
+        logging.getLogger("trunkline.careful").warning("the bridge is old")
+        """,
+    )
+    _, _, err = run_trunkline(file, "--log-level", level).stop()
+    assert ("the bridge is old" in err) == seen

@@ -72,11 +72,20 @@ def _check(programs: list[str], chosen: Settings) -> None:
     for program in programs:
         if programs.count(program) > 1:
             raise ConfigurationError(f"{program} is given more than once")
+        if what := _what_instead(Path(program)):
+            raise ConfigurationError(f"{program} is {what}; expected one such as chat.py")
     if chosen.web is not None and not Path(chosen.web).is_dir():
         what = "is a file" if Path(chosen.web).exists() else "does not exist"
         raise ConfigurationError(f"--web {chosen.web} {what}; expected a folder of static files")
     if chosen.admin not in {None, "off"}:
         parse_address(str(chosen.admin), "--admin")
+
+
+def _what_instead(path: Path) -> str | None:
+    """What a path is that would be imported, to no avail, as a module of the same name."""
+    if path.is_dir() and not (path / "__init__.py").exists() and not path.with_suffix(".py").exists():
+        return "a folder and no Python file"
+    return "no Python file" if path.suffix not in {"", ".py"} and path.is_file() else None
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
