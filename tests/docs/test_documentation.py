@@ -154,7 +154,9 @@ def test_every_command_of_make_and_every_script_exists(document, pages):
 
 def commands(document: Path) -> list[list[str]]:
     """The arguments of every `trunkline run` in a block of code, fenced or indented."""
-    lines = re.findall(r"^ *(?:\$ |exec )?(?:\w+=\S+ )*(?:\.venv/bin/(?:python -m )?)?trunkline run (.*)$", document.read_text(), re.M)
+    lines = re.findall(
+        r"^ *(?:\$ |exec )?(?:\w+=\S+ )*(?:\.venv/bin/(?:python -m )?)?trunkline run (.*)$", document.read_text(), re.M
+    )
     return [shlex.split(line.replace(' "$@"', ""), comments=True) for line in lines]
 
 
