@@ -136,19 +136,29 @@ def escape(text: str) -> str:
 
 # Secrets. No pattern goes back over what it has read, so a long text takes no longer than its length.
 
-# Names end so: Set-Cookie, access_token and X-Amz-Security-Token are meant too.
-_NAME = re.compile(
-    r"(?P<header>authorization|cookies?|sec-websocket-protocol)"
-    r"|(?:token|api[-_]?key|access[-_]?key|signature|credential|password|secret)",
-    re.IGNORECASE | re.ASCII,
+_QUOTE = r"\\{0,8}[\"']"  # in a repr inside a repr it has backslashes
+_SPACE = r"[\ \t]{0,8}"
+_GIVEN = rf"(?:{_QUOTE}{_SPACE}[:=,]{_SPACE} | {_SPACE}(?:[:=]|%3D){_SPACE})"
+_NAMED = re.compile(
+    rf"""
+    (?P<name>  # ends so: Set-Cookie, access_token and X-Amz-Security-Token are meant too
+        (?P<header>authorization | cookies? | sec-websocket-protocol)
+        | token | api[-_]?key | access[-_]?key | signature | credential | password | secret
+    )
+    (?:
+        # 'cookie': ['a=1', 'b=2']: to the quote with a bracket
+        (?P<listed>{_GIVEN}[\[(]{_SPACE}[bru]{{0,2}}{_QUOTE})  (?:(?!{_QUOTE},?{_SPACE}[\])])[^\n])*+
+        # 'cookie': 'a=1': to the same quote without one more backslash
+        | (?P<quoted>{_GIVEN}[bru]{{0,2}}(?P<quote>{_QUOTE}))  (?:(?!(?<!\\)(?P=quote))[^\n])*+
+        # "token": 1
+        | (?P<member>{_QUOTE}{_SPACE}[:=,]{_SPACE})  (?:\[redacted\] | [^\s,}}\])]++)
+        # Cookie: a=1 and token=a; but not `token = a`, which is a line of source code
+        | (?P<bare>:{_SPACE} | = | %3D)  (?(header)[^\n]++ | [^\s&\"'<>\\]++)
+    )
+    """,
+    re.IGNORECASE | re.ASCII | re.VERBOSE,
 )
-_SEPARATOR = re.compile(r"(?P<quote>\\{0,8}[\"'])?(?P<before>[ \t]{0,8})(?P<sign>[:=,]|%3[Dd])(?P<after>[ \t]{0,8})")
-# In quotes, which in a repr inside a repr have backslashes: up to the same quote without one more of them.
-_QUOTED = re.compile(r"[bru]{0,2}(\\{0,8}[\"'])(?P<value>(?:(?!(?<!\\)\1)[^\n])*+)")
-_LISTED = re.compile(r"[\[(]\s{0,8}[bru]{0,2}\\{0,8}[\"'](?P<value>(?:(?!\\{0,8}[\"'],?\s{0,8}[\])])[^\n])*+)")
-_REST_OF_LINE = re.compile(r"(?P<value>[^\n]++)")
-_PARAMETER = re.compile(r"(?P<value>[^\s&\"'<>\\]++)")
-_MEMBER = re.compile(r"(?P<value>[^\s,}\])]++)")  # a number behind a name in quotes
+_KEPT = rf"\g<name>\g<listed>\g<quoted>\g<member>\g<bare>{_REDACTED}"
 
 # Secrets that show themselves without a name.
 _BEARER = re.compile(r"(?<![\w-])(bearer(?:[.+]|%20|,?\s{1,8})|access_token,\s{0,8})[\w.~+/=%:-]++", re.IGNORECASE)
@@ -159,37 +169,8 @@ _URL_PASSWORD = re.compile(r"(://[^/\s:@\"']{0,255}:)[^/\s@\"']{1,255}(?=@)")
 
 def redact(text: str) -> str:
     """The text with `[redacted]` for secrets, in headers, query strings, reprs and JSON. Takes linear time."""
-    text = _redact_named(text)
+    text = _NAMED.sub(_KEPT, text)
     text = _BEARER.sub(rf"\1{_REDACTED}", text)
     text = _BASIC.sub(rf"\1{_REDACTED}", text)
     text = _JWT.sub(_REDACTED, text)
     return _URL_PASSWORD.sub(rf"\1{_REDACTED}", text)
-
-
-def _redact_named(text: str) -> str:
-    parts: list[str] = []
-    end = 0
-    for name in _NAME.finditer(text):
-        value = _value(text, name) if name.start() >= end else None
-        if value is not None:
-            parts += text[end : value.start("value")], _REDACTED
-            end = value.end("value")
-    return "".join([*parts, text[end:]])
-
-
-def _value(text: str, name: re.Match[str]) -> re.Match[str] | None:
-    """What stands behind a name, if it is given a value there."""
-    separator = _SEPARATOR.match(text, name.end())
-    if separator is None:
-        return None
-    start, sign = separator.end(), separator["sign"]
-    if separator["quote"] is None and sign == ",":
-        return None  # a list of words
-    found = _LISTED.match(text, start) or _QUOTED.match(text, start)
-    if found is not None:
-        return found
-    if separator["quote"] is not None:
-        return _MEMBER.match(text, start)
-    if separator["before"] or (sign != ":" and separator["after"]):
-        return None  # an assignment in a line of source code
-    return (_REST_OF_LINE if name["header"] else _PARAMETER).match(text, start)
