@@ -192,7 +192,7 @@ def mistakes():
         "a folder",
         {"folder.py/x": ""},
         "folder.py",
-        "folder.py is a folder and no Python file; expected one such as chat.py",
+        "folder.py is a folder; expected a Python file such as chat.py",
     )
     yield (
         "a folder of no package",
