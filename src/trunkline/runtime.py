@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from trunkline.config import Settings, parse_address
 from trunkline.connections.local import LocalConnections
 from trunkline.errors import ConfigurationError
+from trunkline.gateway.journal import Journal
+from trunkline.gateway.recovery import recover
 from trunkline.gateway.server import Gateway
 from trunkline.integrations.python import PythonIntegration
 from trunkline.model.api import CONNECT_ROUTE, DISCONNECT_ROUTE, CompiledApi, CompiledRoute
@@ -36,6 +38,7 @@ __all__ = ["Program", "RunningNode", "compile_apis", "connection_ids", "open"]
 _STATE = ".trunkline"
 _KEY = "id.key"
 _KEY_BYTES = 32
+_JOURNAL = "journal"
 Program: TypeAlias = str | Path | ModuleType | Application | Sequence[str | Path | Websocket | Collection]
 
 
@@ -47,13 +50,22 @@ class RunningNode:
         gateway: its gateway.
         connections: the seam of connections.
         store: where its documents live.
+        journal: of connections, from `listen` on; None without a state folder.
     """
 
-    def __init__(self, application: Application, gateway: Gateway, connections: LocalConnections, store: Store) -> None:
+    def __init__(
+        self,
+        application: Application,
+        gateway: Gateway,
+        connections: LocalConnections,
+        store: Store,
+        journal: Journal | None = None,
+    ) -> None:
         self.application = application
         self.gateway = gateway
         self.connections = connections
         self.store = store
+        self.journal = journal
         self.address: tuple[str, int] = ("127.0.0.1", 8000)
         self.admin_address: tuple[str, int] | None = None
 
@@ -62,7 +74,12 @@ class RunningNode:
         return f"ws://{_authority(*self.address)}/{socket}"
 
     async def listen(self, settings: Settings) -> None:
-        """Open the door, and the admin address beside it."""
+        """Open the door, and the admin address beside it. Connections that a crash cut off have their end before.
+
+        Raises:
+            ConfigurationError: an address cannot be had, or another node with a door uses the state folder.
+        """
+        await self._take_journal()
         port = await self.gateway.listen(settings.host, settings.port)
         self.address = (settings.host, port)
         if settings.admin == "off":
@@ -70,6 +87,13 @@ class RunningNode:
         beside = 0 if settings.port in {0, 65535} else port + 1
         host, admin = ("127.0.0.1", beside) if settings.admin is None else parse_address(settings.admin, "--admin")
         self.admin_address = (host, await self.gateway.listen_admin(host, admin))
+
+    async def _take_journal(self) -> None:
+        # Not before there is a door: a script that opens the program beside a server must not end its connections.
+        if self.journal is not None and self.gateway.journal is None:
+            self.journal.open()
+            self.gateway.journal = self.journal
+            await recover(self.gateway, self.journal)
 
 
 @contextlib.asynccontextmanager
@@ -96,7 +120,9 @@ async def open(  # noqa: A001
     chosen = settings or Settings()
     state = folder / _STATE
     documents = open_store(store, state)
-    ids = connection_ids(state if store != "memory:" else None)
+    keeping = store != "memory:"
+    ids = connection_ids(state if keeping else None)
+    journal = Journal(state / _JOURNAL) if keeping else None
     await documents.open()
     try:
         context = contextvars.copy_context()
@@ -104,7 +130,7 @@ async def open(  # noqa: A001
         web = None if chosen.web is None else Path(chosen.web)
         connections = LocalConnections(ids.origin)
         gateway = Gateway(apis, ids, connections, web=web, context=context)
-        node = RunningNode(application, gateway, connections, documents)
+        node = RunningNode(application, gateway, connections, documents, journal)
         context.run(running_node.set, node)
         token = running_node.set(node)
         try:
@@ -122,6 +148,8 @@ async def open(  # noqa: A001
         finally:
             running_node.reset(token)
     finally:
+        if journal is not None:
+            journal.close()
         await documents.close()
 
 

@@ -21,6 +21,7 @@ from trunkline.gateway.lifecycle import State, Trigger, after
 from trunkline.gateway.runner import HANDLER_ERRORS, HandlerTimeout, Runner
 from trunkline.model.api import DISCONNECT_ROUTE, CompiledRoute, Response
 from trunkline.model.events import CONNECT, DISCONNECT, Event, Handshake, Identity
+from trunkline.model.ids import request_id
 from trunkline.wire.frames import encode_close
 from trunkline.wire.handshake import accept_response, check_subprotocol
 from trunkline.wire.messages import Close, Failed, MessageParser, Ping
@@ -32,6 +33,7 @@ __all__ = ["Connection"]
 
 _OPEN, _DRAINING, _GONE = State.OPEN, State.DRAINING, State.GONE
 _CONNECTING, _CLOSING = State.CONNECTING, State.CLOSING
+_NO_ROOM = '{"message": "Service Unavailable"}'
 
 
 class Connection(Runner):
@@ -133,14 +135,26 @@ class Connection(Runner):
             self._refuse(answer)
 
     def _accept(self, answer: bytes) -> None:
+        journal, api = self._gateway.journal, self._stage.api
+        kept = journal is None or api.disconnect is None or journal.opened(self._identity, api.name)
         self._state = after(self._state, Trigger.ACCEPT)
         if self._state is _GONE:
             self._start_runner()  # the client left meanwhile: its disconnect handler runs all the same
+            return
+        if not kept:
+            self._turn_away()
             return
         # Addressable before the client can know that it is connected.
         self._gateway.connections.add(self._identity.connection_id, self)
         self._transport.write(answer)
         self._pull()
+
+    def _turn_away(self) -> None:
+        """The journal has no room for it. Its connect handler succeeded, so its disconnect handler runs."""
+        self._state = after(self._state, Trigger.CLOSE_SENT)
+        self._deadline = self._gateway.time() + limits.CLOSE_SECONDS
+        self._transport.write(http.refusal(Response(503, _NO_ROOM), request_id()))
+        self._transport.close()
 
     def _refuse(self, answer: bytes) -> None:
         lost = self._state is State.ABANDONED
@@ -292,8 +306,12 @@ class Connection(Runner):
             return
         self._gateway.alive.discard(self)
         route = self._stage.api.disconnect
-        if route is None:
-            return
+        if route is not None:
+            await self._handle_disconnect(route)
+        if self._gateway.journal is not None:
+            self._gateway.journal.ended(self._identity.connection_id)
+
+    async def _handle_disconnect(self, route: CompiledRoute) -> None:
         event = Event(
             DISCONNECT, self._identity, DISCONNECT_ROUTE,
             close_code=self._close_code, close_reason=self._close_reason,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from trunkline.connections.base import Registry
     from trunkline.gateway.connection import Connection
+    from trunkline.gateway.journal import Journal
     from trunkline.gateway.output import Output
     from trunkline.model.api import CompiledApi
     from trunkline.model.ids import ConnectionIds
@@ -47,6 +48,7 @@ class Gateway:
         ids: makes and recognises connection ids.
         connections: is told of every connection that can be sent to.
         web: folder of static files, or None.
+        journal: is told of every connection that is accepted and of its end; None keeps none.
         context: what context variables hold where handlers run.
     """
 
@@ -57,6 +59,7 @@ class Gateway:
         connections: Registry,
         *,
         web: Path | None = None,
+        journal: Journal | None = None,
         context: contextvars.Context | None = None,
     ) -> None:
         self.loop = asyncio.get_running_loop()
@@ -64,6 +67,7 @@ class Gateway:
         self.stages = {api.stage: Stage(api) for api in apis}
         self.ids = ids
         self.connections = connections
+        self.journal = journal
         self.context = context if context is not None else contextvars.copy_context()
         self.buffer = memoryview(bytearray(limits.READ_BYTES))
         self.alive: set[Connection] = set()  # from the handshake until the disconnect handler begins
