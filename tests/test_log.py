@@ -5,7 +5,9 @@ import logging
 import re
 import time
 import unicodedata
+from pathlib import Path
 
+import hypothesis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -421,12 +423,27 @@ def test_100_kb_take_less_than_50_milliseconds(prefix, unit):
     assert is_fast(prefix, unit)
 
 
+@hypothesis.settings(deadline=None)  # of the wall's clock: others use the processor too
 @given(
     st.text(st.sampled_from("token=:,'\"\\[]() \n\t/@.-_eyJbarcookie&%3D"), min_size=1, max_size=24),
     st.sampled_from(UNITS),
 )
 def test_100_kb_of_anything_take_less_than_50_milliseconds(unit, other):
     assert is_fast("", unit + other)
+
+
+# The page about it.
+
+
+def test_the_lines_of_the_documentation_are_what_a_record_is(written):
+    page = (Path(__file__).parents[1] / "docs" / "howto" / "logs.md").read_text()
+    (said,) = [json.loads(line) for line in re.findall(r"^{.*}$", page, re.M) if '"level"' in line]
+    text = f"{said['message']}\n" + said["traceback"]
+    shown = re.search(rf"^{BEGIN}the handler.*?(?=^```)", page, re.M | re.S)[0]
+    assert re.sub(BEGIN, "", written("text", text)) == re.sub(BEGIN, "", shown)
+    again = json.loads(written("json", text))
+    assert list(again) == list(said)
+    assert (again["message"], again["traceback"]) == (said["message"], said["traceback"])
 
 
 # The settings.
