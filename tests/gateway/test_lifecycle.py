@@ -17,6 +17,8 @@ LEGAL = {
     ("OPEN", "CLOSE_SENT"): "CLOSING",
     ("OPEN", "LOST"): "GONE",
     ("DRAINING", "CLOSE_SENT"): "CLOSING",
+    ("OPEN", "DRAIN"): "DRAINING",
+    ("DRAINING", "PEER_CLOSE"): "DRAINING",
     ("DRAINING", "LOST"): "GONE",
     ("CLOSING", "PEER_CLOSE"): "CLOSING",
     ("CLOSING", "LOST"): "GONE",

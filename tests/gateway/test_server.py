@@ -332,7 +332,7 @@ async def test_the_shortest_limit_sets_how_often_is_looked(bounds, seconds):
         def sweep(self, now):
             looked.append(now)
 
-        def abort(self):
+        def leave(self):
             door.doors.clear()
 
     began = loop.time()
@@ -344,7 +344,7 @@ async def test_the_shortest_limit_sets_how_often_is_looked(bounds, seconds):
 
 async def test_a_gateway_without_stages_looks_once_a_second():
     door = gateway()
-    assert door._sweep_seconds == 1.0
+    assert door.sweep_seconds == 1.0
     await door.close()
 
 

@@ -13,6 +13,7 @@ from trunkline.gateway.connection import Connection
 from trunkline.gateway.http import HttpResponse, encode
 from trunkline.model.events import Handshake, Identity
 from trunkline.wire.handshake import HandshakeError, check_upgrade, is_upgrade, parse_subprotocols
+from trunkline.wire.requests import check_request
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -37,8 +38,12 @@ class HttpRequest:
 
     def header(self, name: str) -> str | None:
         """The last value of a header; None without it."""
-        values = [value for key, value in self.headers if key.lower() == name]
+        values = self.values(name)
         return values[-1] if values else None
+
+    def values(self, name: str) -> list[str]:
+        """Every value of a header, in order."""
+        return [value for key, value in self.headers if key.lower() == name]
 
 
 class Acceptor(asyncio.BufferedProtocol):
@@ -51,8 +56,8 @@ class Acceptor(asyncio.BufferedProtocol):
     """
 
     __slots__ = (
-        "_answer", "_bytes", "_gateway", "_headers", "_parser", "_requests", "_task", "_transport", "_upgrades",
-        "_url", "deadline",
+        "_answer", "_bytes", "_counted", "_gateway", "_head_bytes", "_headers", "_in_head", "_leaving", "_lingering",
+        "_parser", "_refusal", "_requests", "_task", "_transport", "_upgrades", "_url", "_writable", "deadline",
     )  # fmt: skip
 
     def __init__(
@@ -69,8 +74,16 @@ class Acceptor(asyncio.BufferedProtocol):
         self._headers: list[tuple[str, str]] = []
         self._url = b""
         self._bytes = 0
+        self._head_bytes = 0  # that came since the last head was whole
+        self._in_head = True
+        self._counted = ""  # the key under which this socket is counted
+        self._refusal: tuple[int, str] | None = None  # decided before its request came
+        self._lingering = False
+        self._writable = asyncio.Event()
+        self._writable.set()
         self._requests: list[tuple[HttpRequest, bool]] = []
         self._task: asyncio.Task[None] | None = None
+        self._leaving = False
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)
         self.deadline = gateway.loop.time() + limits.HANDSHAKE_SECONDS
 
@@ -78,12 +91,40 @@ class Acceptor(asyncio.BufferedProtocol):
         """A client came."""
         self._transport = cast("asyncio.Transport", transport)
         self._gateway.doors.add(self)
+        if self._upgrades:
+            self._enter(_address(self._transport))
+
+    def _enter(self, peer: str) -> None:
+        gateway, rules = self._gateway, self._gateway.admission
+        key = "" if rules.is_proxy(peer) else rules.enter(peer)
+        self._counted = key or ""
+        if rules.most is not None and len(gateway.doors) + len(gateway.alive) > rules.most:
+            self._turn_away(503, "this server has as many connections as it takes; try again later")
+        elif key is None:
+            self._turn_away(429, "this address has as many connections as it may")
+
+    def _turn_away(self, status: int, text: str) -> None:
+        """It is told when its request has come; those that only hold a socket are not waited for."""
+        self._refusal = (status, text)
+        self.deadline = self._gateway.time() + limits.REFUSED_SECONDS
+        if len(self._gateway.doors) > limits.REFUSED_SOCKETS:
+            self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It left."""
         self._gateway.doors.discard(self)
+        self._gateway.admission.leave(self._counted)
         if self._task is not None:
             self._task.cancel()
+
+    def pause_writing(self) -> None:
+        """It does not read: the next answer waits."""
+        self._writable.clear()
+        self.deadline = self._gateway.time() + limits.HANDSHAKE_SECONDS
+
+    def resume_writing(self) -> None:
+        """It reads again."""
+        self._writable.set()
 
     def eof_received(self) -> bool:
         """It sends no more; answers under way are still written."""
@@ -95,25 +136,39 @@ class Acceptor(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Some of a request came."""
+        if self._lingering or self._transport.is_closing():
+            return
         data = bytes(self._gateway.buffer[:nbytes])
+        self._head_bytes += nbytes
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             self._upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserCallbackError as error:
             cause = error.__context__
-            status, text = cause.args if isinstance(cause, _TooLarge) else (400, "the request is not valid HTTP/1.1")
+            status, text = cause.args if isinstance(cause, _Refused) else (400, "the request is not valid HTTP/1.1")
             self._refuse(status, text)
         except httptools.HttpParserError:
             self._refuse(400, "the request is not valid HTTP/1.1")
+        else:
+            # A header that does not end is not handed on, so it is not counted there.
+            if self._in_head and self._head_bytes > limits.REQUEST_LINE_BYTES + limits.HEADER_BYTES:
+                self._refuse(431, f"more than {limits.HEADER_BYTES} bytes of headers")
 
     def sweep(self, now: float) -> None:
-        """Cut a client that has not sent a whole request in time, or keeps an idle socket open."""
-        if now >= self.deadline and self._task is None:
+        """Cut a client that has not sent a whole request in time, keeps an idle socket open, or does not read."""
+        # A sweep early rather than late: the deadline is a promise.
+        if now + self._gateway.sweep_seconds > self.deadline and (self._task is None or not self._writable.is_set()):
+            self._transport.abort()
+
+    def leave(self) -> None:
+        """The gateway is closing: answer what was asked, and nothing more."""
+        self._leaving = True
+        if self._task is None:
             self._transport.abort()
 
     def abort(self) -> None:
-        """The gateway is closing."""
+        """The gateway is closed."""
         self._transport.abort()
 
     # httptools calls these.
@@ -123,33 +178,46 @@ class Acceptor(asyncio.BufferedProtocol):
         self._headers = []
         self._url = b""
         self._bytes = 0
+        self._in_head = True
+
+    def on_headers_complete(self) -> None:
+        """What follows is a body, or the WebSocket."""
+        self._in_head = False
+        self._head_bytes = 0
 
     def on_url(self, url: bytes) -> None:
         """Some of its target came."""
         self._url += url
         if len(self._url) > limits.URL_BYTES:
-            raise _TooLarge(414, f"the URL is longer than {limits.URL_BYTES} bytes")
+            raise _Refused(414, f"the URL is longer than {limits.URL_BYTES} bytes")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One of its headers."""
         self._bytes += len(name) + len(value) + 4
         if self._bytes > limits.HEADER_BYTES or len(self._headers) >= limits.HEADER_COUNT:
-            raise _TooLarge(431, f"more than {limits.HEADER_COUNT} headers, or {limits.HEADER_BYTES} bytes of them")
+            raise _Refused(431, f"more than {limits.HEADER_COUNT} headers, or {limits.HEADER_BYTES} bytes of them")
         self._headers.append((name.decode("latin-1"), value.decode("latin-1").strip()))
 
     def on_body(self, body: bytes) -> None:
         """Some of its body came: nothing here reads one."""
         self._bytes += len(body)
         if self._bytes > limits.MESSAGE_BYTES + limits.HEADER_BYTES:
-            raise _TooLarge(413, f"the body is longer than {limits.MESSAGE_BYTES} bytes")
+            raise _Refused(413, f"the body is longer than {limits.MESSAGE_BYTES} bytes")
 
     def on_message_complete(self) -> None:
         """It is whole: answer it."""
         if self._parser.should_upgrade():
             return  # HttpParserUpgrade follows
-        self._requests.append((self._request(), self._parser.should_keep_alive()))
+        if self._refusal is not None:
+            raise _Refused(*self._refusal)
+        request = self._request()
+        try:
+            check_request(request.path, self._parser.get_http_version(), request.headers)
+        except HandshakeError as error:
+            raise _Refused(error.status, error.message) from None
+        self._requests.append((request, self._parser.should_keep_alive()))
         if len(self._requests) > limits.WAITING_MESSAGES:
-            raise _TooLarge(429, f"more than {limits.WAITING_MESSAGES} requests wait for their answers")
+            raise _Refused(429, f"more than {limits.WAITING_MESSAGES} requests wait for their answers")
         if self._task is None:
             self._task = self._gateway.loop.create_task(self._respond())
 
@@ -158,47 +226,77 @@ class Acceptor(asyncio.BufferedProtocol):
         return HttpRequest(self._parser.get_method().decode("ascii"), path, query, self._headers)
 
     async def _respond(self) -> None:
-        while self._requests and not self._transport.is_closing():
+        while self._requests and not (self._lingering or self._transport.is_closing()):
+            await self._writable.wait()
             request, keep_alive = self._requests.pop(0)
             try:
                 response = await self._answer(request)
             except Exception:
                 logger.exception("%s %s failed", request.method, request.path)
                 response = HttpResponse.text(500, "internal server error")
-            response.close = response.close or not keep_alive
+            response.close = response.close or not keep_alive or self._leaving
             self._transport.write(encode(response, head_only=request.method == "HEAD"))
             if response.close:
                 self._transport.close()
         self._task = None
-        self.deadline = self._gateway.loop.time() + limits.HANDSHAKE_SECONDS
+        if not self._lingering:
+            self.deadline = self._gateway.time() + limits.HANDSHAKE_SECONDS
 
     def _refuse(self, status: int, text: str, headers: dict[str, str] | None = None) -> None:
-        response = HttpResponse.text(status, text, headers)
+        self._send_last(HttpResponse.text(status, text, headers))
+
+    def _send_last(self, response: HttpResponse) -> None:
         response.close = True
         self._transport.write(encode(response))
-        self._transport.close()
+        if not self._transport.can_write_eof():
+            self._transport.close()
+            return
+        # What it still sends is read and thrown away, else the kernel answers with a reset, which may
+        # overtake the answer.
+        self._transport.write_eof()
+        self._lingering = True
+        self.deadline = self._gateway.time() + limits.REFUSED_SECONDS
 
     # The handshake.
 
     def _upgrade(self, rest: bytes) -> None:
         request = self._request()
-        if not self._upgrades or not is_upgrade(request.headers):
-            self._refuse(400, "this server upgrades to websocket only")
-            return
-        stage = self._gateway.stage_of(request.path)
-        if stage is None:
-            response = HttpResponse.forbidden()
-            response.close = True
-            self._transport.write(encode(response))
-            self._transport.close()
-            return
         try:
-            key = check_upgrade(request.method, self._parser.get_http_version(), request.headers)
-            parse_subprotocols([v for n, v in request.headers if n.lower() == "sec-websocket-protocol"])
+            key = self._check_handshake(request)
         except HandshakeError as error:
             self._refuse(error.status, error.message, dict(error.headers))
             return
+        stage = self._gateway.stage_of(request.path)
+        if stage is None:
+            self._send_last(HttpResponse.forbidden())
+            return
         self._hand_over(stage, request, key, rest)
+
+    def _check_handshake(self, request: HttpRequest) -> str:
+        """Its key; raises HandshakeError."""
+        if self._refusal is not None:
+            raise HandshakeError(*self._refusal)
+        version = self._parser.get_http_version()
+        check_request(request.path, version, request.headers)
+        if not self._upgrades or not is_upgrade(request.headers):
+            raise HandshakeError(400, "this server upgrades to websocket only")
+        if request.header("transfer-encoding") is not None or request.header("content-length") not in {None, "0"}:
+            raise HandshakeError(400, "a handshake has no body")
+        key = check_upgrade(request.method, version, request.headers)
+        parse_subprotocols(request.values("sec-websocket-protocol"))
+        if not self._gateway.admission.allows_origin(request.header("origin"), request.header("host") or ""):
+            raise HandshakeError(403, "pages of this origin may not connect; the setting `origin` lists others")
+        self._find_source(request)
+        return key
+
+    def _find_source(self, request: HttpRequest) -> None:
+        """Behind a proxy, the client is known, and counted, only now."""
+        rules, peer = self._gateway.admission, _address(self._transport)
+        if rules.is_proxy(peer):
+            key = rules.enter(rules.source(peer, request.values("x-forwarded-for")))
+            if key is None:
+                raise HandshakeError(429, "this address has as many connections as it may")
+            self._counted = key
 
     def _hand_over(self, stage: Stage, request: HttpRequest, key: str, rest: bytes) -> None:
         gateway = self._gateway
@@ -209,16 +307,16 @@ class Acceptor(asyncio.BufferedProtocol):
             api_id=stage.api.api_id,
             stage=stage.api.stage,
             domain_name=host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host,
-            source_ip=_address(self._transport),
+            source_ip=gateway.admission.source(_address(self._transport), request.values("x-forwarded-for")),
             user_agent=request.header("user-agent"),
             connected_at=clock.now_ms(),
         )
-        connection = Connection(gateway, stage, identity, self._transport)
+        connection = Connection(gateway, stage, identity, self._transport, self._counted)
         self._transport.set_protocol(connection)
         connection.start(Handshake(request.headers, request.query), key, rest)
 
 
-class _TooLarge(Exception):  # noqa: N818
+class _Refused(Exception):  # noqa: N818
     """Status and text of a refusal."""
 
 

@@ -40,10 +40,13 @@ class Connection(Runner):
     """The protocol of one WebSocket connection, from the decision about its handshake to its end."""
 
     __slots__ = (
-        "_close_code", "_close_reason", "_deadline", "_parser", "_paused_at", "active_at", "opened_at",
+        "_close_code", "_close_reason", "_counted", "_deadline", "_parser", "_parting", "_paused_at", "active_at",
+        "opened_at",
     )  # fmt: skip
 
-    def __init__(self, gateway: Gateway, stage: Stage, identity: Identity, transport: asyncio.Transport) -> None:
+    def __init__(
+        self, gateway: Gateway, stage: Stage, identity: Identity, transport: asyncio.Transport, counted: str = ""
+    ) -> None:
         api = stage.api
         super().__init__(gateway, stage, identity, transport)
         self._parser = MessageParser(
@@ -52,6 +55,8 @@ class Connection(Runner):
         self._close_code = limits.CLOSE_ABNORMAL
         self._close_reason = limits.REASON_ABNORMAL
         self._deadline = 0.0  # when a closing handshake is cut short; 0: none under way
+        self._counted = counted  # the key under which its socket is counted
+        self._parting = False  # the close is ours and in order: what the client sends before its answer is handled
         self._paused_at = 0.0
         self.opened_at = self.active_at = gateway.time()
 
@@ -101,6 +106,21 @@ class Connection(Runner):
             self._close_code, self._close_reason = code, reason
         self._send_close(code, reason)
         return True
+
+    def drain(self, code: int, reason: str) -> None:
+        """Close behind the messages that were received: they are handled and answered first."""
+        if self._state is _OPEN:
+            self._close_code, self._close_reason = code, reason
+            self._parting = True
+            self._state = after(self._state, Trigger.DRAIN)
+            self._deadline = self._gateway.time() + self._stage.api.limits.handler_seconds
+            self._pause_reading()
+            if self._runner is None:
+                self._start_runner()  # it ends at once if there is nothing to do
+
+    def abandon(self) -> None:
+        """The node ends before this connection has ended."""
+        self._transport.abort()
 
     # The handshake.
 
@@ -185,6 +205,7 @@ class Connection(Runner):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is gone."""
+        self._gateway.admission.leave(self._counted)
         if self._state is State.REFUSED:
             return
         self._state = after(self._state, Trigger.LOST)
@@ -197,7 +218,7 @@ class Connection(Runner):
 
     def _pull(self) -> None:
         """Take as many messages as there is room for. Reading is paused until there is room for more."""
-        if self._state is _CLOSING:
+        if self._state is _CLOSING and not self._parting:
             self._discard()
             return
         room = limits.WAITING_MESSAGES - self._taken - len(self._queue)
@@ -208,7 +229,7 @@ class Connection(Runner):
         elif self._parser.pending:  # control frames and fragments only: the rest of them in the next turn
             self._pause_reading()
             self._gateway.loop.call_soon(self._go_on)
-        else:
+        elif self._state is not _DRAINING:
             self._resume_reading()
         if self._queue and self._runner is None:
             self._start_runner()
@@ -252,6 +273,7 @@ class Connection(Runner):
             self._state = after(self._state, Trigger.PEER_CLOSE)
             self._finish()
             return
+        self._parting = False
         self._close_code = close.code
         self._close_reason = close.reason if close.code != limits.CLOSE_NO_STATUS else limits.REASON_NO_STATUS
         self._state = after(self._state, Trigger.PEER_CLOSE)
@@ -260,10 +282,11 @@ class Connection(Runner):
             self._answer_close()
 
     def _answer_close(self) -> None:
-        # The reason is the client's own: AWS echoes code and reason.
+        # If the client closed, the reason is its own: AWS echoes code and reason.
         reason = self._close_reason if self._close_code != limits.CLOSE_NO_STATUS else ""
         self._send_close(self._close_code, reason)
-        self._finish()
+        if not self._parting:
+            self._finish()
 
     def _peer_failed(self, failed: Failed) -> None:
         if self._state is _CLOSING:

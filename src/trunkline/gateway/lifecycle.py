@@ -6,7 +6,7 @@ Every transition stands here; one that does not is a bug of ours: it raises and 
     ABANDONED   the client left before the decision
     REFUSED     no connection came of it; nothing runs afterwards
     OPEN        messages flow both ways
-    DRAINING    the client's close came; messages received before it are being handled and answered
+    DRAINING    the client's close came, or ours is due; messages received before it are being handled and answered
     CLOSING     our close frame is queued; nothing more is sent, the closing handshake is under way
     GONE        the socket is gone; the disconnect handler runs after the messages
 """
@@ -36,6 +36,7 @@ class Trigger(Enum):
     ACCEPT = auto()  # the connect handler succeeded
     REFUSE = auto()  # it did not
     PEER_CLOSE = auto()  # the client's close frame came
+    DRAIN = auto()  # our close is due, behind the messages that were received
     CLOSE_SENT = auto()  # our close frame was queued
     LOST = auto()  # the socket is gone
 
@@ -55,10 +56,12 @@ _TABLE: dict[State, dict[Trigger, State]] = {
     },
     State.OPEN: {
         Trigger.PEER_CLOSE: State.DRAINING,
+        Trigger.DRAIN: State.DRAINING,
         Trigger.CLOSE_SENT: State.CLOSING,
         Trigger.LOST: State.GONE,
     },
     State.DRAINING: {
+        Trigger.PEER_CLOSE: State.DRAINING,
         Trigger.CLOSE_SENT: State.CLOSING,
         Trigger.LOST: State.GONE,
     },

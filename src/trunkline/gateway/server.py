@@ -6,11 +6,14 @@ import asyncio
 import contextvars
 import errno
 import logging
+import math
 from typing import TYPE_CHECKING
 
 from trunkline import limits
 from trunkline.errors import ConfigurationError
 from trunkline.gateway.acceptor import Acceptor, HttpRequest
+from trunkline.gateway.admission import Admission, is_loopback
+from trunkline.gateway.drain import drain
 from trunkline.gateway.hangups import find_dead_peers
 from trunkline.gateway.http import HttpResponse
 from trunkline.gateway.static_files import StaticFiles
@@ -48,6 +51,7 @@ class Gateway:
         ids: makes and recognises connection ids.
         connections: is told of every connection that can be sent to.
         web: folder of static files, or None.
+        admission: who is let in; None for the rules without caps, proxies and further origins.
         journal: is told of every connection that is accepted and of its end; None keeps none.
         context: what context variables hold where handlers run.
     """
@@ -59,6 +63,7 @@ class Gateway:
         connections: Registry,
         *,
         web: Path | None = None,
+        admission: Admission | None = None,
         journal: Journal | None = None,
         context: contextvars.Context | None = None,
     ) -> None:
@@ -67,6 +72,7 @@ class Gateway:
         self.stages = {api.stage: Stage(api) for api in apis}
         self.ids = ids
         self.connections = connections
+        self.admission = admission or Admission()
         self.journal = journal
         self.context = context if context is not None else contextvars.copy_context()
         self.buffer = memoryview(bytearray(limits.READ_BYTES))
@@ -74,11 +80,12 @@ class Gateway:
         self.ending: set[Connection] = set()  # while the disconnect handler runs
         self.doors: set[Acceptor] = set()
         self.draining = False
+        self.hurried = False  # while draining: nobody waits for handlers any more
         self._web = None if web is None else StaticFiles(web)
         self._touched: list[Output] = []
         self._servers: list[asyncio.Server] = []
-        self._sweep_seconds = min([1.0, *(self._sweep_interval(stage.api) for stage in self.stages.values())])
-        self._sweeper: asyncio.TimerHandle | None = self.loop.call_later(self._sweep_seconds, self._sweep)
+        self.sweep_seconds = min([1.0, *(self._sweep_interval(stage.api) for stage in self.stages.values())])
+        self._sweeper: asyncio.TimerHandle | None = self.loop.call_later(self.sweep_seconds, self._sweep)
 
     @staticmethod
     def _sweep_interval(api: CompiledApi) -> float:
@@ -93,6 +100,7 @@ class Gateway:
         Raises:
             ConfigurationError: the address cannot be had.
         """
+        self.admission.loopback = self.admission.loopback and is_loopback(host)
         return await self._listen(lambda: Acceptor(self, self.answer), host, port, "--port")
 
     async def listen_admin(self, host: str, port: int) -> int:
@@ -131,7 +139,7 @@ class Gateway:
         """A request at the admin address. A web page must not drive it: see DESIGN of the door."""
         if request.header("origin") is not None or request.header("sec-fetch-site") is not None:
             return HttpResponse.text(403, "not for web pages")
-        if not _is_loopback(request.header("host") or ""):
+        if not is_loopback(_host_name(request.header("host") or "")):
             return HttpResponse.text(403, "the Host is not a loopback name")
         if request.path == "/live":
             return HttpResponse.text(200, "live")
@@ -170,21 +178,24 @@ class Gateway:
             connection.sweep(now)
         for door in list(self.doors):
             door.sweep(now)
-        self._sweeper = self.loop.call_later(self._sweep_seconds, self._sweep)
+        self._sweeper = self.loop.call_later(self.sweep_seconds, self._sweep)
 
-    async def close(self, *, code: int = limits.CLOSE_GOING_AWAY, reason: str = limits.REASON_GOING_AWAY) -> None:
-        """Stop listening, close every connection, and wait until its disconnect handler has run."""
+    async def close(
+        self,
+        *,
+        code: int = limits.CLOSE_GOING_AWAY,
+        reason: str = limits.REASON_GOING_AWAY,
+        seconds: float = math.inf,
+    ) -> None:
+        """Stop listening, close every connection, and wait until its disconnect handler has run; see `drain`."""
         self.draining = True
         for server in self._servers:
             server.close()
         for door in list(self.doors):
+            door.leave()
+        await drain(self, code, reason, seconds)
+        for door in list(self.doors):
             door.abort()
-        for connection in list(self.alive):
-            connection.close(code, reason)
-        while self.alive or self.ending:  # bounded: the sweep cuts handlers and closing handshakes
-            await asyncio.sleep(0.01)
-            for connection in list(self.alive):
-                connection.close(code, reason)
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None
@@ -196,6 +207,5 @@ def _why_no_listener(error: OSError, host: str, port: int, flag: str) -> str:
     return f"cannot listen at {host}:{port}: {error.strerror or error}; pass another with {flag}"
 
 
-def _is_loopback(host: str) -> bool:
-    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
-    return name in {"localhost", "[::1]", "::1"} or name.startswith("127.")
+def _host_name(host: str) -> str:
+    return host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host

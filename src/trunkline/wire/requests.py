@@ -1,0 +1,51 @@
+"""What an HTTP/1.1 request must be beyond what its parser checks: one meaning, for every reader on the way.
+
+The parser refuses bare CR and LF, NUL, folded headers, a Content-Length that is repeated, malformed or stands
+beside Transfer-Encoding. What is left is checked here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from trunkline.wire.handshake import HandshakeError
+
+__all__ = ["check_request"]
+
+# A repeated one of these means one thing to one reader and another to the next (RFC 9112 sections 3.2 and 11.2).
+_ONCE = frozenset(
+    {"host", "upgrade", "sec-websocket-key", "sec-websocket-version", "authorization", "content-length", "origin"}
+)
+_HOST = re.compile(r"(?:[A-Za-z0-9._~%!$&'()*+,;=-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
+
+
+def check_request(target: str, version: str, headers: Sequence[tuple[str, str]]) -> None:
+    """Refuse a request that others could read otherwise.
+
+    Raises:
+        HandshakeError: 505 for a version other than HTTP/1.1 and 1.0, 400 for everything else.
+    """
+    if version not in {"1.0", "1.1"}:
+        raise HandshakeError(505, f"this server speaks HTTP/1.1; the request is HTTP/{version}")
+    if not target.startswith("/") or "#" in target:
+        raise HandshakeError(400, "the request's target must be a path that begins with '/'")
+    _check_headers(version, headers)
+
+
+def _check_headers(version: str, headers: Sequence[tuple[str, str]]) -> None:
+    seen: set[str] = set()
+    host = ""
+    for name, value in headers:
+        folded = name.lower()
+        if folded in _ONCE:
+            if folded in seen:
+                raise HandshakeError(400, f"the request has more than one {name}")
+            seen.add(folded)
+        if folded == "host":
+            host = value
+    if "host" not in seen:
+        if version == "1.1":
+            raise HandshakeError(400, "the request has no Host")
+    elif not _HOST.fullmatch(host):
+        raise HandshakeError(400, "the request's Host is not a host name, or an address, with a port or without")
