@@ -232,8 +232,8 @@ class Journal:
             )  # fmt: skip
         if found.damaged:
             logger.error(
-                "%s: %d lines are damaged and skipped, the first at byte %d; the connections that they were about may "
-                "get no DISCONNECT, or a second one",
+                "%s: damaged lines: %d, the first at byte %d; they are skipped, and the connections that they were "
+                "about may get no DISCONNECT, or a second one",
                 self.file, len(found.damaged), found.damaged[0],
             )  # fmt: skip
 
