@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import re
 import signal
 import socket
@@ -146,6 +147,8 @@ def taken_port():
 
 @pytest.fixture
 def free_port():
-    """A port of 127.0.0.1 that nothing listened at a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
+    """A port of 127.0.0.1 that nothing listens at; the system gives it to nobody by itself."""
+    while True:
+        port = random.randrange(20_000, 30_000)  # below those that outgoing connections get
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port

@@ -1,6 +1,7 @@
 """What is printed when the door is open, on terminals of several widths."""
 
 import io
+import sys
 import textwrap
 from pathlib import Path
 
@@ -34,10 +35,20 @@ async def came(ctx): ...
 """
 
 
-@pytest.fixture
-def program(tmp_path, monkeypatch):
-    """The program in the folder that the user is in."""
+@pytest.fixture(autouse=True)
+def forget(tmp_path, monkeypatch):
+    """The user is in the test's folder; what is loaded from it is forgotten afterwards."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", None) or "").startswith(str(tmp_path)):
+            del sys.modules[name]
+
+
+@pytest.fixture
+def program(tmp_path):
+    """The program in that folder."""
     (tmp_path / "auction.py").write_text(textwrap.dedent(PROGRAM).lstrip())
     return load(["auction.py"])
 
@@ -111,8 +122,7 @@ async def test_an_ipv6_address_stands_in_brackets(program):
     assert "http://[::1]:8001/ready" in await printed(program, admin=("::1", 8001))
 
 
-async def test_a_declaration_that_allows_nothing_is_left_out_beside_one_that_allows_something(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+async def test_a_declaration_that_allows_nothing_is_left_out_beside_one_that_allows_something():
     Path("notes.py").write_text(
         'from trunkline import collection, websocket\ns = websocket("s")\nplain = collection("notes")\n'
         'notes = plain.allow("reading")\n'
@@ -133,8 +143,7 @@ async def test_a_file_elsewhere_is_named_the_shortest_way(tmp_path, monkeypatch)
     assert "  ../near.py:2\n" in text
 
 
-async def test_names_that_look_like_markup_are_printed_as_they_are(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+async def test_names_that_look_like_markup_are_printed_as_they_are():
     Path("markup.py").write_text(
         'from trunkline import websocket\ns = websocket("s")\n'
         '@s.on("message", route="[red]bid[/]")\nasync def bid(ctx): ...\n'

@@ -426,8 +426,8 @@ def test_a_chat_that_was_not_started_is_named_with_the_command_that_starts_both(
 
 
 @pytest.mark.parametrize("socket", ["socket", "rooms"])
-def test_after_the_server_restarts_the_page_comes_back_by_itself_and_works(run_trunkline, open_page, socket):
-    first = run_trunkline(*PROGRAMS)
+def test_after_the_server_restarts_the_page_comes_back_by_itself_and_works(run_trunkline, open_page, free_port, socket):
+    first = run_trunkline(*PROGRAMS, "--port", free_port)
     names = ("Jade Otter", "Coral Finch", "Azure Lynx")
     people = [open_page(first.url("page"), name, socket=socket, forgive=REFUSED).is_online() for name in names]
     if socket == "rooms":
@@ -446,7 +446,7 @@ def test_after_the_server_restarts_the_page_comes_back_by_itself_and_works(run_t
     ann.find("message-input").press("Enter")
     expect(ann.find("message-input")).to_have_value("after")
 
-    run_trunkline(*PROGRAMS, "--port", first.port)
+    run_trunkline(*PROGRAMS, "--port", free_port)
     for person in people:
         expect(person.find("status")).to_have_text("Online", timeout=30_000)
     if socket == "rooms":
