@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from trunkline.cli import run
+from trunkline.cli import connect, run
 from trunkline.cli.failures import explain, is_programs
 from trunkline.errors import ConfigurationError, DeclarationError, StoreUnavailable
 from trunkline.resources.loading import ProgramFailed
@@ -16,6 +16,7 @@ __all__ = ["app", "main"]
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.command("run")(run.run)
+app.command("connect")(connect.connect)
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # typer keeps its name to itself
 
 
