@@ -183,12 +183,18 @@ def connection_ids(state: Path | None) -> ConnectionIds:
     """Ids for this boot. The key and the boot's number are kept in the state folder; None keeps nothing."""
     if state is None:
         return ConnectionIds(secrets.token_bytes(32))
-    state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _locked(state / "lock"):
-        key = _read_key(state / _KEY)
-        epoch_file = state / "epoch"
-        epoch = _read_epoch(epoch_file) + 1
-        _write(epoch_file, str(epoch).encode())
+    try:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _locked(state / "lock"):
+            key = _read_key(state / _KEY)
+            epoch_file = state / "epoch"
+            epoch = _read_epoch(epoch_file) + 1
+            _write(epoch_file, str(epoch).encode())
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot keep the key and the count of starts in {state}: {error.strerror}; see to that, or pass "
+            "--store memory: to keep nothing"
+        ) from None
     return ConnectionIds(key, epoch=epoch)
 
 

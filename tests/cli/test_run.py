@@ -237,7 +237,8 @@ def mistakes():
     )  # fmt: skip
     yield (
         "store that is none", {**echo, "notes.txt": "these are notes, no documents\n" * 9},
-        "echo.py --store sqlite:///notes.txt", "cannot open the documents in notes.txt: file is not a database",
+        "echo.py --store sqlite:///notes.txt",
+        "cannot open the documents in notes.txt: file is not a database; put a backup in its place, or pass another file with --store",
     )  # fmt: skip
     yield "no web", echo, "echo.py --web page", "--web page does not exist; expected a folder of static files"
     yield "web file", echo, "echo.py --web echo.py", "--web echo.py is a file; expected a folder of static files"

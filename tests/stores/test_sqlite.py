@@ -1,6 +1,8 @@
 """What only SQLite has: a file, a thread, a disk that can be full."""
 
 import asyncio
+import os
+import re
 import sqlite3
 import stat
 import time
@@ -8,7 +10,8 @@ import time
 import pytest
 
 from trunkline import clock
-from trunkline.errors import StoreUnavailable
+from trunkline.errors import Conflict, StoreUnavailable
+from trunkline.stores import sqlite
 from trunkline.stores.sqlite import SqliteStore
 
 
@@ -53,8 +56,78 @@ async def test_a_file_that_is_no_database_is_refused(file):
     file.parent.mkdir()
     file.write_bytes(b"this is a letter to my mother" * 100)
     store = SqliteStore(file)
-    with pytest.raises(StoreUnavailable, match=r"cannot open the documents in .*data\.sqlite3: file is not a database"):
+    with pytest.raises(StoreUnavailable) as refused:
         await store.open()
+    assert str(refused.value) == (
+        f"cannot open the documents in {file}: file is not a database; put a backup in its place, or pass another file "
+        "with --store"
+    )
+    await store.close()
+
+
+async def with_documents(file, count=2000):
+    """A database of so many documents, closed in order."""
+    store = await opened(file)
+    await asyncio.gather(*(store.put(("x",), f"{n:05}", {"text": "x" * 100}) for n in range(count)))
+    await store.close()
+    assert not file.with_name("data.sqlite3-wal").exists()
+
+
+def overwrite(file, position, data):
+    with file.open("r+b") as opened:
+        opened.seek(position)
+        opened.write(data)
+
+
+PAGE = 4096
+DAMAGES = {
+    "a page's kind": lambda file: overwrite(file, 5 * PAGE, b"\xff"),
+    "a page's count of cells": lambda file: overwrite(file, 6 * PAGE + 3, b"\xff\xff"),
+    "a page of zeros": lambda file: overwrite(file, 7 * PAGE, bytes(PAGE)),
+    "an end that is missing": lambda file: os.truncate(file, 30 * PAGE),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+async def test_a_file_with_a_damaged_page_is_refused_in_one_line_that_says_what_to_do(file, damage):
+    await with_documents(file)
+    damage(file)
+    store = SqliteStore(file)
+    with pytest.raises(StoreUnavailable) as refused:
+        await store.open()
+    line = str(refused.value)
+    assert re.fullmatch(
+        rf"cannot open the documents in {file}: .+; put a backup in its place, or pass another file with --store", line
+    )
+    assert "\n" not in line
+    await store.close()
+
+
+async def test_a_large_file_is_not_looked_through_and_its_damaged_page_is_an_error_for_who_reads_it(file, monkeypatch):
+    await with_documents(file)
+    overwrite(file, 5 * PAGE, b"\xff")
+    monkeypatch.setattr(sqlite, "_CHECKED_BYTES", 0)
+    store = await opened(file)
+    outcomes = await asyncio.gather(*(store.get(("x",), f"{n:05}") for n in range(2000)), return_exceptions=True)
+    failed = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+    assert 0 < len(failed) < 100
+    assert {type(error) for error in failed} == {StoreUnavailable}
+    assert f"cannot read the documents in {file}: database disk image is malformed" == str(failed[0])
+    await store.close()
+
+
+@pytest.mark.parametrize("damage", [b"[", b"\xff"], ids=["no JSON", "no UTF-8"])
+async def test_a_document_that_cannot_be_read_any_more_is_a_typed_error(file, damage):
+    await with_documents(file, 1)
+    overwrite(file, file.read_bytes().index(b'{"text"'), damage)
+    store = await opened(file)
+    for read in (
+        store.get(("x",), "00000"),
+        store.query(("x",), (), after=None, limit=1),
+        store.query_group("x", "", (), after=None, limit=1),
+    ):
+        with pytest.raises(StoreUnavailable, match=f"{file}.*(malformed|UTF-8)"):
+            await read
     await store.close()
 
 
@@ -101,6 +174,36 @@ async def test_a_failed_batch_is_an_error_for_each_writer_and_changes_nothing(fi
     assert (await store.get(("x",), "1")).value == "old"
     store._writer.execute("PRAGMA max_page_count = 100000")
     await store.put(("x",), "1", "new" * 10_000)
+    await store.close()
+
+
+async def test_a_version_that_no_document_can_have_is_a_conflict_and_hurts_nobody_else(file):
+    store = await opened(file)
+    version = await store.put(("x",), "1", "old")
+    for impossible in (2**63, -(2**70), object()):
+        good, bad, after = await asyncio.gather(
+            store.put(("x",), "2", "good"),
+            store.put(("x",), "1", "bad", if_version=impossible),
+            store.put(("x",), "3", "good"),
+            return_exceptions=True,
+        )
+        assert type(bad) is Conflict
+        assert f"x/1 is at version {version}; expected version {impossible}" in str(bad)
+        assert isinstance(good, int)
+        assert isinstance(after, int)
+    assert (await store.get(("x",), "1")).value == "old"
+    await store.close()
+
+
+async def test_an_error_that_nobody_thought_of_is_one_for_each_writer_and_the_thread_goes_on(file):
+    store = await opened(file)
+    outcomes = await asyncio.gather(
+        store.put(("x",), "1", "good"), store.put(("x",), "\ud800", "bad"), return_exceptions=True
+    )
+    assert {type(outcome) for outcome in outcomes} == {StoreUnavailable}
+    assert "surrogates not allowed" in str(outcomes[0])
+    assert await store.get(("x",), "1") is None
+    await store.put(("x",), "1", "good")
     await store.close()
 
 

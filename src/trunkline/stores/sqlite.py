@@ -64,6 +64,9 @@ WHERE root = ? AND name = ? AND (parent, id) > (?, ?) AND {_LIVE} ORDER BY paren
 
 _SLICE = 256  # rows that a filtered query reads before others get their turn
 _EXPIRE_SECONDS = 60.0
+_CHECKED_BYTES = 64 * 1024 * 1024  # a file up to this is looked through at the start, in less than 0.1 s
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_WHAT_TO_DO = "put a backup in its place, or pass another file with --store"
 _WAITED_SECONDS = 0.002  # a batch that waited so long makes the loop yield
 _YIELD_SECONDS = 0.00005
 _encode_rows = msgspec.json.Encoder().encode
@@ -158,20 +161,31 @@ class SqliteStore:
                 f"{self.file} has format {version}, and this Trunkline reads format {_SCHEMA_VERSION}; "
                 "use the Trunkline that wrote it, or another file with --store"
             )
+        elif self.file.stat().st_size <= _CHECKED_BYTES:
+            self._check(connection)
+
+    def _check(self, connection: sqlite3.Connection) -> None:
+        found = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+        if found != "ok":
+            raise StoreUnavailable(
+                f"cannot open the documents in {self.file}: it is damaged ({' '.join(found.split())}); {_WHAT_TO_DO}"
+            )
 
     @contextlib.contextmanager
     def _translated(self, doing: str) -> Iterator[None]:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
-            raise StoreUnavailable(f"cannot {doing} the documents in {self.file}: {error}") from error
+            damaged = getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
+            advice = f"; {_WHAT_TO_DO}" if damaged else ""
+            raise StoreUnavailable(f"cannot {doing} the documents in {self.file}: {error}{advice}") from error
 
     # Reading.
 
     async def get(self, path: DocumentPath, id: str) -> Record | None:  # noqa: A002
         """See `Store.get`."""
         rows = self._select("read", _GET, (*_key(path, id), clock.now()))
-        return Record(path, id, _decode(rows[0][0]), rows[0][1]) if rows else None
+        return Record(path, id, self._decode(rows[0][0]), rows[0][1]) if rows else None
 
     async def query(
         self, path: DocumentPath, filters: Sequence[Filter], *, after: str | None, limit: int
@@ -184,7 +198,7 @@ class SqliteStore:
             size = _slice_size(filters, limit)
             rows = self._select("query", _QUERY, (root, name, parent, position, clock.now(), size))
             for key, text, version in rows:
-                value = _decode(text)
+                value = self._decode(text)
                 if not filters or matches(value, filters):
                     found.append(Record(path, key, value, version))
             if len(rows) < size:
@@ -204,7 +218,7 @@ class SqliteStore:
             size = _slice_size(filters, limit)
             rows = self._select("query", _QUERY_GROUP, (root, name, *position, clock.now(), size))
             for parent, key, text, version in rows:
-                value = _decode(text)
+                value = self._decode(text)
                 if not filters or matches(value, filters):
                     found.append(Record((root, parent, name), key, value, version))
             if len(rows) < size:
@@ -221,6 +235,12 @@ class SqliteStore:
             return self._reader.execute(statement, values).fetchall()
         except sqlite3.Error as error:
             raise StoreUnavailable(f"cannot {doing} the documents in {self.file}: {error}") from error
+
+    def _decode(self, text: str) -> Json:
+        try:
+            return {} if text == "{}" else decode(text)
+        except msgspec.DecodeError as error:
+            raise StoreUnavailable(f"a document in {self.file} is damaged: {error}") from error
 
     # Writing: the loop's side.
 
@@ -304,7 +324,7 @@ class SqliteStore:
                 _APPLY[kind](connection, list(writes))
             self._expire(connection)
             connection.execute("COMMIT")
-        except sqlite3.Error as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the thread goes on, and nobody waits for ever
             self._roll_back(connection)
             for write in batch:
                 write.error = StoreUnavailable(f"cannot write to the documents in {self.file}: {error}")
@@ -345,10 +365,17 @@ def _apply_creates(connection: sqlite3.Connection, writes: list[_Write]) -> None
 def _apply_replaces(connection: sqlite3.Connection, writes: list[_Write]) -> None:
     for write in writes:
         values = (write.text, write.version, write.expires_at, *write.key, write.if_version, clock.now())
-        if connection.execute(_REPLACE, values).rowcount != 1:
+        if _changed(connection, values) != 1:
             row = connection.execute(_GET, (*write.key, clock.now())).fetchone()
             at = "does not exist" if row is None else f"is at version {row[1]}"
             write.error = Conflict(f"{_name(write.key)} {at}; expected version {write.if_version}")
+
+
+def _changed(connection: sqlite3.Connection, values: tuple[object, ...]) -> int:
+    try:
+        return connection.execute(_REPLACE, values).rowcount
+    except (OverflowError, sqlite3.InterfaceError, sqlite3.ProgrammingError):
+        return 0  # what SQLite cannot even compare is the version of no document
 
 
 _APPLY = {"set": _apply_sets, "delete": _apply_deletes, "create": _apply_creates, "replace": _apply_replaces}
@@ -366,7 +393,3 @@ def _name(key: tuple[str, str, str, str]) -> str:
 
 def _slice_size(filters: Sequence[Filter], limit: int) -> int:
     return max(limit, _SLICE) if filters else limit
-
-
-def _decode(text: str) -> Json:
-    return {} if text == "{}" else decode(text)
