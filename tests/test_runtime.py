@@ -24,7 +24,10 @@ from trunkline import (
     websocket,
 )
 from trunkline.config import Settings
-from trunkline.resources.application import Application, collecting
+from trunkline.gateway.journal import Journal
+from trunkline.gateway.server import Gateway
+from trunkline.model.events import Identity
+from trunkline.resources.application import Application, api_id, collecting
 from trunkline.resources.loading import ProgramFailed
 from trunkline.runtime import compile_apis, connection_ids
 
@@ -529,3 +532,111 @@ def test_a_platform_without_fcntl_goes_without_the_lock(tmp_path, monkeypatch):
     finally:
         monkeypatch.undo()
     assert ids.origin(ids.new()).epoch == 1
+
+
+@pytest.mark.parametrize("obstacle", ["folder", "epoch", "lock"])
+def test_a_state_folder_that_cannot_be_had_is_refused_by_name(tmp_path, obstacle):
+    state = tmp_path / ".trunkline"
+    if obstacle == "folder":
+        state.write_text("a file")
+    else:
+        (state / obstacle).mkdir(parents=True)
+    with pytest.raises(ConfigurationError, match=rf"cannot keep .* in {state}: (Is a|Not a|File) .*--store memory:"):
+        connection_ids(state)
+
+
+# After a crash. A node with a door keeps a journal of its connections; `crashed` leaves what a killed one leaves.
+
+DOOR = Settings(port=0, admin="off")
+
+
+def crashed(state, *ids, stage="socket"):
+    journal = Journal(state / "journal")
+    journal.open()
+    for id in ids:
+        journal.opened(
+            Identity(
+                connection_id=id, api_id=api_id(stage), stage=stage, domain_name="localhost", source_ip="127.0.0.1",
+                user_agent=None, connected_at=0,
+            ),
+            stage,
+        )  # fmt: skip
+    journal._let_go()
+
+
+async def test_connections_of_a_crash_have_their_disconnect_between_the_lifespans_and_the_door(write, monkeypatch):
+    file = write("chat.py")
+    crashed(file.parent / ".trunkline", "one", "two")
+    log = []
+
+    async def listen(gateway, host, port):
+        log.extend([*sys.modules["chat"].log, "door"])
+        return 1
+
+    monkeypatch.setattr(Gateway, "listen", listen)
+    async with trunkline.open(file, store="sqlite:") as node:
+        assert sys.modules["chat"].log == ["begin"]
+        await node.listen(DOOR)
+    assert log == ["begin", "disconnect", "disconnect", "door"]
+    assert (file.parent / ".trunkline" / "journal").read_bytes() == b""
+
+
+async def test_a_script_beside_a_server_ends_none_of_its_connections(write):
+    file = write("chat.py")
+    async with testing.node(file, store="sqlite:") as node:
+        await node.running.listen(DOOR)
+        client = await node.connect("socket")
+        async with trunkline.open([collection("notes")], store="sqlite:"):
+            assert sys.modules["chat"].log == ["begin", "connect"]
+        await client.send("hello")
+        assert await client.receive() == "noted"
+        assert len(node.running.journal.entries()) == 1
+
+
+async def test_a_second_node_with_a_door_on_the_same_folder_is_refused(write):
+    file = write("chat.py")
+    async with trunkline.open(file, store="sqlite:") as node:
+        await node.listen(DOOR)
+        await node.listen(DOOR)
+        with pytest.raises(ConfigurationError, match=rf"another trunkline run uses {file.parent}/.trunkline; stop it"):
+            async with trunkline.open([websocket("other")], store="sqlite:///other.sqlite3") as second:
+                await second.listen(DOOR)
+    async with trunkline.open(file, store="sqlite:") as node:
+        await node.listen(DOOR)
+
+
+async def test_a_graceful_stop_leaves_an_empty_journal(write):
+    file = write("chat.py")
+    async with testing.node(file, store="sqlite:") as node:
+        await node.running.listen(DOOR)
+        await node.connect("socket")
+        journal = file.parent / ".trunkline" / "journal"
+        assert journal.read_bytes().count(b"opened") == 1
+    assert journal.read_bytes() == b""
+    assert sorted(f.name for f in journal.parent.iterdir() if "sqlite" not in f.name) == [
+        "epoch", "id.key", "journal", "journal.lock", "lock",
+    ]  # fmt: skip
+
+
+async def test_in_memory_there_is_no_journal(write):
+    file = write("chat.py")
+    async with testing.node(file) as node:
+        await node.running.listen(DOOR)
+        await node.connect("socket")
+        assert node.running.journal is None
+    assert not (file.parent / ".trunkline").exists()
+
+
+async def test_a_port_that_is_taken_leaves_the_journal_to_the_next(write):
+    import socket as sockets
+
+    file = write("chat.py")
+    crashed(file.parent / ".trunkline", "one")
+    with sockets.create_server(("127.0.0.1", 0)) as taken:
+        with pytest.raises(ConfigurationError, match="in use by another program"):
+            async with trunkline.open(file, store="sqlite:") as node:
+                await node.listen(Settings(port=taken.getsockname()[1], admin="off"))
+    assert sys.modules["chat"].log == ["begin", "disconnect", "end"]
+    async with trunkline.open([websocket("socket")], store="sqlite:") as node:
+        await node.listen(DOOR)
+        assert node.journal.entries() == []
