@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from trunkline.errors import ConfigurationError
+from trunkline.model.addresses import check_origin, parse_network
 from trunkline.model.api import Limits
 
 __all__ = ["Settings", "parse_address", "parse_limits", "settings"]
@@ -28,6 +29,12 @@ class Settings:
         limit: limits that differ from those a program declares, by name.
         log_format: "text" for people or "json", one object a line.
         log_level: the least that is logged: "debug", "info", "warning" or "error".
+        grace: seconds after SIGTERM in which new clients are still taken, while /ready says 503.
+        drain: seconds after that in which handlers finish and every client is closed with 1001.
+        max_connections: sockets at a time; None for no cap.
+        max_per_address: sockets at a time of one IPv4 address or one IPv6 /64; None for no cap.
+        trust_proxy: addresses and networks whose X-Forwarded-For is believed.
+        origin: origins whose pages may connect besides those of the same host, and of this machine to this machine.
     """
 
     host: str = "127.0.0.1"
@@ -38,8 +45,18 @@ class Settings:
     limit: Mapping[str, float] = field(default_factory=dict)
     log_format: str = "text"
     log_level: str = "info"
+    grace: float = 0.0
+    drain: float = 30.0
+    max_connections: int | None = None
+    max_per_address: int | None = None
+    trust_proxy: tuple[str, ...] = ()
+    origin: tuple[str, ...] = ()
 
 
+_LISTS = ("limit", "trust_proxy", "origin")
+_SECONDS = ("grace", "drain")
+_COUNTS = ("max_connections", "max_per_address")
+_LONGEST = 3600.0
 _CHOICES = {"log_format": ("text", "json"), "log_level": ("debug", "info", "warning", "error")}
 
 
@@ -122,7 +139,7 @@ def _from_environment(environ: Mapping[str, str], known: set[str]) -> dict[str, 
     for name in known:
         value = environ.get(f"TRUNKLINE_{name.upper()}")
         if value:
-            found[name] = value.split(",") if name == "limit" else value
+            found[name] = value.split(",") if name in _LISTS else value
     return found
 
 
@@ -137,9 +154,45 @@ def _typed(source: str, name: str, value: Any, merged: Settings) -> Any:
         if not 0 <= port <= 65535:
             raise ConfigurationError(f"{source} sets port to {value!r}; expected 0 to 65535")
         return port
+    if name in _SECONDS:
+        return _seconds(source, name, value)
+    if name in _COUNTS:
+        return _count(source, name, value)
+    if name in _LISTS:
+        return _texts(source, name, value)
     if not isinstance(value, str):
         raise ConfigurationError(f"{source} sets {name} to {value!r}; expected a text")
     return _chosen(source, name, value) if name in _CHOICES else value
+
+
+def _seconds(source: str, name: str, value: Any) -> float:
+    try:
+        seconds = -1.0 if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        seconds = -1.0
+    if not 0 <= seconds <= _LONGEST:
+        raise ConfigurationError(f"{source} sets {name} to {value!r}; expected seconds from 0 to {_LONGEST:g}")
+    return seconds
+
+
+def _count(source: str, name: str, value: Any) -> int:
+    try:
+        count = 0 if isinstance(value, bool | float) else int(value)
+    except (TypeError, ValueError):
+        count = 0
+    if count < 1:
+        raise ConfigurationError(f"{source} sets {name} to {value!r}; expected a whole number above 0")
+    return count
+
+
+def _texts(source: str, name: str, value: Any) -> tuple[str, ...]:
+    texts = (value,) if isinstance(value, str) else value
+    if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
+        raise ConfigurationError(f"{source} sets {name} to {value!r}; expected a list of texts")
+    check = check_origin if name == "origin" else parse_network
+    for text in texts:
+        check(text)
+    return tuple(texts)
 
 
 def _chosen(source: str, name: str, value: str) -> str:

@@ -62,6 +62,7 @@ CLOSE_RESTART: Final = 1012
 # Texts that API Gateway sends.
 REASON_DELETED: Final = "Connection Closed Normally"  # captured
 REASON_GOING_AWAY: Final = "Going away"  # captured
+REASON_RESTART: Final = "Service restart"  # RFC 6455's registry of close codes
 REASON_BINARY: Final = "Binary is not supported"  # captured
 REASON_NO_STATUS: Final = "Client-side close frame status not set"  # AWS's sample event
 REASON_ABNORMAL: Final = "Connection closed abnormally"  # inferred

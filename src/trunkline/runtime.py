@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from trunkline.config import Settings, parse_address
 from trunkline.connections.local import LocalConnections
 from trunkline.errors import ConfigurationError
+from trunkline.gateway.admission import Admission
 from trunkline.gateway.journal import Journal
 from trunkline.gateway.recovery import recover
 from trunkline.gateway.server import Gateway
@@ -129,7 +130,13 @@ async def open(  # noqa: A001
         apis = compile_apis(application, chosen.limit)
         web = None if chosen.web is None else Path(chosen.web)
         connections = LocalConnections(ids.origin)
-        gateway = Gateway(apis, ids, connections, web=web, context=context)
+        admission = Admission(
+            most=chosen.max_connections,
+            most_per_address=chosen.max_per_address,
+            proxies=chosen.trust_proxy,
+            origins=chosen.origin,
+        )
+        gateway = Gateway(apis, ids, connections, web=web, admission=admission, context=context)
         node = RunningNode(application, gateway, connections, documents, journal)
         context.run(running_node.set, node)
         token = running_node.set(node)

@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import sys
 import time
 
 import pytest
@@ -103,17 +102,17 @@ def test_a_handler_that_never_gives_way_does_not_stop_the_end(run_trunkline, wri
         assert running.stop(signal.SIGINT) == (0, "", STOPPED)
 
 
-def test_the_end_in_order_has_30_seconds_and_then_is_cut_off(run_trunkline, write):
-    """Half a second here: the number is the module's."""
-    code = "from trunkline.cli import main, stopping; stopping._DRAIN_SECONDS /= 60; main.main()"
-    file = write("slow.py", SLOW)
-    running = run_trunkline(command=[sys.executable, "-c", code, "run", file, "--port", "0", "--store", "memory:"])
+def test_the_end_in_order_has_the_seconds_of_drain_and_then_is_cut_off(run_trunkline, write):
+    running = run_trunkline(write("slow.py", SLOW), "--drain", "0.5", "--store", "memory:")
     with connect(running.url("socket")) as client:
         client.send("20")
         running.says("begun")
         began = time.monotonic()
-        assert running.stop() == (0, "", STOPPED)
-        assert 0.5 <= time.monotonic() - began < 1.5
+        code, out, err = running.stop()
+        assert (code, out) == (0, "")
+        assert err.endswith("the time to drain is over; connections that have not had their DISCONNECT: 1\n")
+        assert err.count("\n") == 1
+        assert 0.4 <= time.monotonic() - began < 1.5
 
 
 def test_what_was_printed_before_the_cut_is_not_lost(run_trunkline, write):

@@ -12,11 +12,13 @@ from typing import Annotated
 import typer
 
 from trunkline import log
-from trunkline.cli.stopping import Interrupted, Stop
+from trunkline.cli.stopping import RELOADING, Interrupted, Stop
 from trunkline.config import Settings, parse_address, parse_limits, settings
 from trunkline.errors import ConfigurationError
 
 __all__ = ["run"]
+
+_SHARE_OF_CLIENTS = 0.9  # of the time to drain; the rest is for the ends of lifespans
 
 
 def run(
@@ -49,17 +51,49 @@ def run(
     log_level: Annotated[
         str | None, typer.Option(metavar="LEVEL", help="The least that is logged: debug, info, warning or error.")
     ] = None,
+    grace: Annotated[
+        str | None,
+        typer.Option(metavar="SECONDS", help="After SIGTERM, how long clients still come in; default 0."),
+    ] = None,
+    drain: Annotated[
+        str | None,
+        typer.Option(metavar="SECONDS", help="After that, how long handlers and closes may take; default 30."),
+    ] = None,
+    max_connections: Annotated[
+        str | None, typer.Option(metavar="N", help="Cap of sockets at a time; default none.")
+    ] = None,
+    max_per_address: Annotated[
+        str | None, typer.Option(metavar="N", help="Cap of sockets at a time of one address; default none.")
+    ] = None,
+    trust_proxy: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NETWORK", help="Believe the X-Forwarded-For of this proxy; may be repeated."),
+    ] = None,
+    origin: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ORIGIN", help="Let pages of this origin connect; may be repeated."),
+    ] = None,
+    reload: Annotated[
+        bool, typer.Option("--reload", help="Start anew when a Python file changes; for development.")
+    ] = False,
 ) -> None:
     """Serve a program: its sockets, its handlers, its documents."""
     from trunkline.resources.loading import folder_of
 
     limits = parse_limits("the command line", limit) if limit else None
-    flags = {"host": host, "port": port, "store": store, "web": web, "limit": limits, "admin": admin}
-    flags |= {"log_format": log_format, "log_level": log_level}
+    flags: dict[str, object] = {"host": host, "port": port, "store": store, "web": web, "limit": limits, "admin": admin}
+    flags |= {"log_format": log_format, "log_level": log_level, "grace": grace, "drain": drain}
+    flags |= {"max_connections": max_connections, "max_per_address": max_per_address}
+    flags |= {"trust_proxy": trust_proxy or None, "origin": origin or None}
     chosen = settings(folder_of(programs[0]), flags)
     _check(programs, chosen)
+    if reload and RELOADING not in os.environ:
+        from trunkline.cli.reloading import supervise
+
+        supervise(programs)
+        return
     log.configure(chosen.log_level, chosen.log_format)
-    stop = Stop()
+    stop = Stop(chosen.grace + chosen.drain)
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_serve(programs, chosen, stop))
@@ -108,3 +142,6 @@ async def _serve(programs: list[str], chosen: Settings, stop: Stop) -> None:
         await stop.wait()
         if sys.stdout.isatty():
             print(flush=True)  # the prompt that comes back does not stand behind the terminal's own ^C
+        node.gateway.draining = True
+        await stop.grace(chosen.grace)
+        await node.gateway.close(code=stop.code, reason=stop.reason, seconds=chosen.drain * _SHARE_OF_CLIENTS)

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from trunkline.runtime import RunningNode
 
-__all__ = ["Interrupted", "Stop"]
+__all__ = ["RELOADING", "Interrupted", "Stop"]
 
-_DRAIN_SECONDS = 30.0
+RELOADING = "TRUNKLINE_RELOADING"  # set by `--reload` for the node that it runs
 _AT_ONCE_SECONDS = 0.8  # and the flush: within one second
 _CUT_SECONDS = 0.4  # after this, clients that do not answer a close are not waited for
 _FLUSH_SECONDS = 0.15
@@ -34,14 +34,22 @@ class Stop:
     """Listens to SIGINT and SIGTERM from now on.
 
     While a program is loaded and its lifespans begin, a signal raises `Interrupted` there. Once the door is
-    open, SIGTERM ends `wait`, and what follows has 30 seconds; SIGINT, or any second signal, leaves it less
-    than one.
+    open, SIGTERM ends `wait`, and what follows has the seconds that are given; SIGINT, or any second signal,
+    leaves it less than one. SIGHUP, which only `--reload` sends, is as SIGINT and closes with 1012.
+
+    Attributes:
+        code, reason: to close clients with.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float) -> None:
+        self.code, self.reason = limits.CLOSE_GOING_AWAY, limits.REASON_GOING_AWAY
+        self._seconds = seconds
         self._node: RunningNode | None = None
         self._asked = asyncio.Event()
+        self._hurry = asyncio.Event()
         self._terms = 0
+        if RELOADING in os.environ:
+            signal.signal(signal.SIGHUP, self._signalled)
         # Not the loop's own signal handlers: those have to wait for code that never gives the loop its turn.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._signalled)
@@ -55,18 +63,28 @@ class Stop:
         """Until a signal comes, or one has come."""
         await self._asked.wait()
 
+    async def grace(self, seconds: float) -> None:
+        """So long, or until somebody insists."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._hurry.wait(), seconds)
+
     def _signalled(self, number: int, _: FrameType | None) -> None:
         if self._node is None:
             raise Interrupted(number)
-        at_once = number == signal.SIGINT or self._terms > 0
+        at_once = number != signal.SIGTERM or self._terms > 0
         self._terms += 1
-        _after(_AT_ONCE_SECONDS if at_once else _DRAIN_SECONDS, _cut_off)
+        if number not in {signal.SIGINT, signal.SIGTERM}:
+            self.code, self.reason = limits.CLOSE_RESTART, limits.REASON_RESTART
+        _after(_AT_ONCE_SECONDS if at_once else self._seconds, _cut_off)
         with contextlib.suppress(RuntimeError):  # the loop has ended already
             self._loop.call_soon_threadsafe(self._begin, at_once)
 
     def _begin(self, at_once: bool) -> None:
         self._asked.set()
         if at_once:
+            assert self._node is not None
+            self._node.gateway.hurried = True
+            self._hurry.set()
             self._loop.call_later(_CUT_SECONDS, self._cut_handshakes)
 
     def _cut_handshakes(self) -> None:

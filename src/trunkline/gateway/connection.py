@@ -119,7 +119,11 @@ class Connection(Runner):
                 self._start_runner()  # it ends at once if there is nothing to do
 
     def abandon(self) -> None:
-        """The node ends before this connection has ended."""
+        """The node ends before this connection has: its handler is cut off, and no other one begins."""
+        self._given_up = True
+        for task, call in self._calls.items():
+            call.expired = True
+            task.cancel()
         self._transport.abort()
 
     # The handshake.

@@ -66,7 +66,7 @@ def _give_up(gateway: Gateway) -> None:
     if not left:
         return
     kept = "; the journal keeps them for the next start" if gateway.journal is not None else ""
-    logger.warning("the time to drain is over: %d connections have not had their DISCONNECT%s", len(left), kept)
+    logger.warning("the time to drain is over; connections that have not had their DISCONNECT: %d%s", len(left), kept)
     for connection in left:
         connection.abandon()
     gateway.alive.clear()

@@ -53,8 +53,8 @@ class Runner(Output):
     """What waits to be handled, what is being handled, and what became of it."""
 
     __slots__ = (
-        "_calls", "_context", "_held", "_identity", "_queue", "_reading_paused", "_runner", "_stage", "_state",
-        "_taken",
+        "_calls", "_context", "_given_up", "_held", "_identity", "_queue", "_reading_paused", "_runner", "_stage",
+        "_state", "_taken",
     )  # fmt: skip
 
     def __init__(self, gateway: Gateway, stage: Stage, identity: Identity, transport: asyncio.Transport) -> None:
@@ -66,6 +66,7 @@ class Runner(Output):
         self._queue: list[str | bytes] = []
         self._held = 0  # bytes of memory of long messages that wait or are being handled
         self._reading_paused = False
+        self._given_up = False
         self._taken = 0  # messages that were taken from the queue and are not finished
         self._runner: asyncio.Task[None] | None = None
         self._calls: dict[asyncio.Task[Any], Call] = {}
@@ -91,6 +92,8 @@ class Runner(Output):
                 batch, self._queue = self._queue, []
                 self._taken += len(batch)
                 for data in batch:
+                    if self._given_up:
+                        return
                     if self._stage.api.ordered:
                         await self._handle(data, call, task)
                         self._finished(data)
@@ -104,7 +107,7 @@ class Runner(Output):
                     break
                 await asyncio.sleep(0)  # 16 messages of one client, then everybody else's turn
             del self._calls[task]
-            if self._state is _GONE and not self._calls:
+            if self._state is _GONE and not self._calls and not self._given_up:
                 await self._disconnect()
         except BaseException:  # someone cancelled every task of the loop: nothing is left to handle messages
             self._calls.pop(task, None)

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 from trunkline import limits
 from trunkline.errors import ConfigurationError
 from trunkline.gateway.acceptor import Acceptor, HttpRequest
-from trunkline.gateway.admission import Admission, is_loopback
+from trunkline.gateway.admission import Admission
 from trunkline.gateway.drain import drain
 from trunkline.gateway.hangups import find_dead_peers
 from trunkline.gateway.http import HttpResponse
 from trunkline.gateway.static_files import StaticFiles
+from trunkline.model.addresses import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Iterator
 
 from prompt_toolkit.application import get_app
 from prompt_toolkit.buffer import Buffer
+from prompt_toolkit.enums import DEFAULT_BUFFER
+from prompt_toolkit.filters import has_focus
 from prompt_toolkit.formatted_text import FormattedText
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.output import Output, create_output
@@ -20,6 +22,10 @@ from trunkline.cli.client.screen import Screen
 __all__ = ["Terminal"]
 
 _PROMPT = "> "
+
+
+class _Cleared(Exception):
+    """What was typed is thrown away."""
 
 
 class Terminal(Screen):
@@ -55,6 +61,8 @@ class Terminal(Screen):
                 typed = await self._session.prompt_async(handle_sigint=False, set_exception_handler=False)
             except EOFError:
                 return
+            except _Cleared:
+                continue
             for message in _messages(typed):
                 yield message.encode() if self._binary else message
 
@@ -97,11 +105,9 @@ def _output() -> Output:
 def _keys() -> KeyBindings:
     keys = KeyBindings()
 
-    @keys.add("c-c")
+    @keys.add("c-c", filter=has_focus(DEFAULT_BUFFER))
     def clear_or_leave(event: KeyPressEvent) -> None:
-        if event.current_buffer.text:
-            event.current_buffer.reset()
-        else:
-            event.app.exit(exception=EOFError())
+        event.app.erase_when_done = True
+        event.app.exit(exception=_Cleared() if event.current_buffer.text else EOFError())
 
     return keys
