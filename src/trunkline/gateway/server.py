@@ -17,6 +17,7 @@ from trunkline.gateway.drain import drain
 from trunkline.gateway.hangups import find_dead_peers
 from trunkline.gateway.http import HttpResponse
 from trunkline.gateway.static_files import StaticFiles
+from trunkline.gateway.watch import LoopWatch
 from trunkline.model.addresses import is_loopback
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ class Gateway:
         self.hurried = False  # while draining: nobody waits for handlers any more
         self._web = None if web is None else StaticFiles(web)
         self._touched: list[Output] = []
+        self._watch: LoopWatch | None = None
         self._servers: list[asyncio.Server] = []
         self.sweep_seconds = min([1.0, *(self._sweep_interval(stage.api) for stage in self.stages.values())])
         self._sweeper: asyncio.TimerHandle | None = self.loop.call_later(self.sweep_seconds, self._sweep)
@@ -101,6 +103,8 @@ class Gateway:
         Raises:
             ConfigurationError: the address cannot be had.
         """
+        if self._watch is None:
+            self._watch = LoopWatch(self.loop)
         self.admission.loopback = self.admission.loopback and is_loopback(host)
         return await self._listen(lambda: Acceptor(self, self.answer), host, port, "--port")
 
@@ -200,6 +204,9 @@ class Gateway:
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None
+        if self._watch is not None:
+            self._watch.stop()
+            self._watch = None
 
 
 def _why_no_listener(error: OSError, host: str, port: int, flag: str) -> str:

@@ -1,0 +1,118 @@
+"""Handlers that hold the loop, on real loops in real time."""
+
+import asyncio
+import hashlib
+import json
+import logging
+import threading
+import time
+
+import pytest
+import uvloop
+import websockets
+
+import trunkline
+from trunkline import websocket
+from trunkline.gateway.watch import LoopWatch
+
+LOOPS = {"asyncio": asyncio.SelectorEventLoop, "uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture(params=LOOPS)
+def run(request):
+    def run(main):
+        with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
+            return runner.run(asyncio.wait_for(main, 30))
+
+    return run
+
+
+def line_of(text):
+    with open(__file__) as file:
+        return next(number for number, line in enumerate(file, 1) if text in line)
+
+
+def program():
+    socket = websocket("socket")
+
+    @socket.on("connect")
+    async def connect(ctx):
+        if ctx.req.query.get("slow"):
+            time.sleep(0.4)  # in the connect handler
+
+    @socket.on("message", route="sleep")
+    async def sleep(ctx):
+        await asyncio.sleep(0)
+        time.sleep(0.4)  # behind a suspension
+        return "slept"
+
+    @socket.on("message", route="compute")
+    async def compute(ctx):
+        hashlib.pbkdf2_hmac("sha256", b"x", b"y", 1_000_000)  # inside another library
+        return "computed"
+
+    @socket.on("message", route="await")
+    async def wait(ctx):
+        await asyncio.sleep(0.4)
+        return "awaited"
+
+    return socket
+
+
+async def asked(port, *actions, query=""):
+    async with websockets.connect(f"ws://127.0.0.1:{port}/socket{query}") as client:
+        for action in actions:
+            await client.send(json.dumps({"action": action}))
+            await client.recv()
+
+
+def test_a_step_over_100_ms_is_told_once_with_the_route_and_the_line(run, caplog):
+    caplog.set_level(logging.WARNING, "trunkline")
+
+    async def main():
+        async with trunkline.open([program()]) as node:
+            port = await node.gateway.listen("127.0.0.1", 0)
+            await asked(port, "sleep", "sleep", "await", "compute", query="?slow=1")
+
+    run(main())
+    messages = [record.message for record in caplog.records]
+    assert [message.split(" at ")[0] for message in messages] == [
+        "the handler of $connect", "the handler of sleep", "the handler of compute",
+    ]  # fmt: skip
+    lines = [line_of("# in the connect"), line_of("# behind a suspension"), line_of("# inside another")]
+    for message, line in zip(messages, lines, strict=True):
+        assert f"holds the loop for over 100 ms; it is at {__file__}:{line}. Everyone else waits for it" in message
+
+
+def test_who_awaits_is_not_told_of_and_others_do_not_wait(run, caplog):
+    async def main():
+        async with trunkline.open([program()]) as node:
+            port = await node.gateway.listen("127.0.0.1", 0)
+            began = time.monotonic()
+            await asyncio.gather(*(asked(port, "await") for _ in range(10)))
+            assert time.monotonic() - began < 2
+
+    run(main())
+    assert caplog.records == []
+
+
+def test_what_is_no_handler_is_not_told_of(run, caplog):
+    async def main():
+        watch = LoopWatch(asyncio.get_running_loop())
+        time.sleep(0.3)
+        await asyncio.sleep(0)
+        watch.stop()
+
+    run(main())
+    assert caplog.records == []
+
+
+def test_the_watch_ends_with_the_gateway(run):
+    async def main():
+        async with trunkline.open([program()]) as node:
+            await node.gateway.listen("127.0.0.1", 0)
+            assert "trunkline-watch" in {thread.name for thread in threading.enumerate()}
+        await asyncio.sleep(0.1)
+        assert "trunkline-watch" not in {thread.name for thread in threading.enumerate()}
+
+    run(main())
