@@ -1,0 +1,243 @@
+"""`kill -9` of a real node under load, again and again: whoever was accepted gets a DISCONNECT.
+
+15 kills in the suite; `KILLS=50 python -m pytest -s tests/end_to_end/test_crash.py` for more, with the counts.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from trunkline.wire.frames import encode_client_message, encode_close
+from trunkline.wire.handshake import client_request
+
+COMMAND = Path(sys.executable).with_name("trunkline")
+KILLS = int(os.environ.get("KILLS", "15"))
+CLIENTS = 200
+MOMENT = 0.05  # seconds: so long may the process have been waiting for its CPU between two lines of Python
+
+# What its handlers do goes into a file outside: begun and accepted with the first and the last line of each.
+PROGRAM = """
+import asyncio
+import json
+import os
+import random
+import time
+
+from trunkline import websocket
+
+socket = websocket("socket")
+log = os.open(os.environ["CRASH_LOG"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+
+
+def note(what, ctx, **more):
+    line = {"what": what, "id": ctx.req.connection_id, "at": time.monotonic(), "process": os.getpid()} | more
+    os.write(log, json.dumps(line).encode() + b"\\n")
+
+
+@socket.on("connect")
+async def connect(ctx):
+    await asyncio.sleep(random.random() / 100)
+    if "no" in ctx.req.query:
+        note("refused", ctx)
+        ctx.res.reject(403)
+    else:
+        note("accepted", ctx, name=ctx.req.query["name"])
+
+
+@socket.on("message")
+async def message(ctx):
+    return ctx.req.data
+
+
+@socket.on("disconnect")
+async def disconnect(ctx):
+    note("begun", ctx)
+    await asyncio.sleep(random.random() / 50)
+    note("ended", ctx, code=ctx.req.close_code)
+"""
+
+
+class Node:
+    """A `trunkline run` of the program, which can be killed at any moment."""
+
+    def __init__(self, folder, stderr):
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("TRUNKLINE_")}
+        self.process = subprocess.Popen(
+            [COMMAND, "run", "crash.py", "--port", "0", "--admin", "off"],
+            cwd=folder,
+            env=environment | {"CRASH_LOG": str(folder / "log.jsonl")},
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+        )
+
+    def port(self):
+        for line in self.process.stdout:
+            if found := re.match(r"listening at 127\.0\.0\.1:(\d+)", line):
+                return int(found[1])
+        raise AssertionError(f"it ended with {self.process.wait()} before it listened")
+
+    def kill(self):
+        """When it was killed."""
+        at = time.monotonic()
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+        return at
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.stdout.read()
+        self.process.stdout.close()
+        return self.process.wait(20)
+
+
+# The load.
+
+
+async def visit(port, names, told):
+    """Connect, talk, leave in one way or another; `told` gets the name of whoever saw a 101."""
+    name = f"{next(names)}"
+    target = f"/socket?name={name}" + ("&no=1" if random.random() < 0.1 else "")
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(client_request("localhost", target, "dGhlIHNhbXBsZSBub25jZQ=="))
+        if random.random() < 0.05:
+            return  # it leaves without waiting for an answer
+        if b" 101 " not in (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")[0]:
+            return
+        told.add(name)
+        for _ in range(random.randrange(8)):
+            writer.write(encode_client_message(name))
+            await reader.readexactly(2 + len(name))
+            await asyncio.sleep(random.random() / 20)
+        if random.random() < 0.5:
+            writer.write(encode_close(1000, "", mask=b"\1\2\3\4"))
+            await reader.read()
+    finally:
+        writer.transport.abort()
+
+
+async def load(port, names, told, seconds):
+    async def client():
+        await asyncio.sleep(random.random() / 10)
+        while True:
+            try:
+                await visit(port, names, told)
+            except (OSError, asyncio.IncompleteReadError):
+                await asyncio.sleep(0.01)
+
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:
+            for _ in range(CLIENTS):
+                group.create_task(client())
+
+
+def until(condition, what):
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.001)
+
+
+# The judgement.
+
+
+def events(folder):
+    by_id = defaultdict(list)
+    for line in (folder / "log.jsonl").read_text().splitlines():
+        event = json.loads(line)
+        by_id[event["id"]].append(event)
+    return by_id
+
+
+def before_a_kill(event, kills):
+    """Whether it was written in the last moment of its process."""
+    return any(0 <= kill - event["at"] <= MOMENT for kill in kills)
+
+
+def judge(folder, told, kills):
+    """Counts; every promise is asserted."""
+    counts = dict.fromkeys(["accepted", "interrupted", "twice", "unwritten"], 0)
+    known = set()
+    for connection_id, story in events(folder).items():
+        by = {what: [event for event in story if event["what"] == what] for what in ("accepted", "begun", "ended")}
+        if story[0]["what"] == "refused":
+            assert len(story) == 1, f"{connection_id} was refused, and then: {story[1:]}"
+            continue
+        assert story[0]["what"] == "accepted", f"nobody knows {connection_id}: {story}"
+        known.add(story[0]["name"])
+        counts["accepted"] += 1
+        counts["interrupted"] += len(by["begun"]) - len(by["ended"])
+        for what in ("begun", "ended"):
+            processes = [event["process"] for event in by[what]]
+            assert len(processes) == len(set(processes)), f"twice in one process: {story}"
+        if not by["ended"]:
+            # The kill came between the last line of the connect handler and the journal: nobody was told.
+            assert story[0]["name"] not in told, f"no DISCONNECT: {story}"
+            assert before_a_kill(story[0], kills), f"no DISCONNECT: {story}"
+            counts["unwritten"] += 1
+        for event in by["ended"]:
+            assert event["code"] == 1006 or event["process"] == story[0]["process"], f"a code out of nowhere: {story}"
+        for event in by["ended"][:-1]:
+            # The kill came between the last line of the disconnect handler and the journal.
+            assert before_a_kill(event, kills), f"two DISCONNECTs: {story}"
+            counts["twice"] += 1
+    assert told <= known
+    return counts
+
+
+@pytest.mark.timeout(60 + 3 * KILLS)
+def test_after_every_kill_each_accepted_connection_gets_its_disconnect(tmp_path):
+    (tmp_path / "crash.py").write_text(PROGRAM)
+    log = tmp_path / "log.jsonl"
+    log.touch()
+    names, told, kills = iter(range(10**9)), set(), []
+    recoveries_killed = 0
+    with (tmp_path / "stderr").open("w") as stderr:
+        for number in range(KILLS):
+            node = Node(tmp_path, stderr)
+            if number % 4 == 3:  # in the middle of what the kill before it left
+                size = log.stat().st_size
+                until(lambda size=size: log.stat().st_size > size, "the recovery never began")
+                time.sleep(random.random() / 50)
+                recoveries_killed += 1
+                kills.append(node.kill())
+                continue
+            port = node.port()
+            loading = random.uniform(0.3, 0.6)
+
+            async def under_load(node=node, port=port, seconds=loading):
+                load_ = asyncio.create_task(load(port, names, told, seconds + 0.2))
+                await asyncio.sleep(seconds)
+                kills.append(node.kill())
+                load_.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await load_
+
+            asyncio.run(under_load())
+        last = Node(tmp_path, stderr)
+        asyncio.run(load(last.port(), names, told, 0.3))
+        assert last.stop() == 0
+    assert (tmp_path / ".trunkline" / "journal").read_bytes() == b""
+    counts = judge(tmp_path, told, kills)
+    assert len(kills) == KILLS
+    assert counts["accepted"] > 50 * KILLS, "that was no load"
+    errors = [line for line in (tmp_path / "stderr").read_text().splitlines() if "WARNING" not in line]
+    assert errors == []
+    print(
+        f"\n{KILLS} kills, {recoveries_killed} of them during a recovery; {counts['accepted']} accepted, {len(told)} told "
+        f"so; handlers interrupted and run again: {counts['interrupted']}; in the window: {counts['twice']} DISCONNECTs "
+        f"twice, {counts['unwritten']} accepted and not yet written"
+    )
