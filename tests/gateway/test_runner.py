@@ -1,6 +1,7 @@
 """How messages wait and are handled: bounds, fairness, and who waits for whom."""
 
 import asyncio
+from dataclasses import replace
 
 from trunkline import limits, testing, websocket
 from trunkline.wire.frames import (
@@ -168,3 +169,22 @@ async def test_a_close_waits_for_the_answers_of_messages_that_are_handled_at_onc
         await client.send("question")
         await client.close(1000, "bye")
         assert await client.receive() == "answer"
+
+
+async def test_a_one_way_route_answers_errors_only():
+    socket = websocket("socket")
+
+    @socket.on("message")
+    async def message(ctx):
+        if ctx.req.data == "raise":
+            raise ValueError("secret")
+        return "not for the client"
+
+    async with testing.node([socket]) as node, await node.connect("socket") as client:
+        stage = node.running.gateway.stages["socket"]
+        route = replace(stage.api.routes["$default"], two_way=False)
+        stage.api = replace(stage.api, routes={"$default": route})
+        await client.send("hello")
+        await client.nothing(1)
+        await client.send("raise")
+        assert (await client.receive_json())["message"] == "Internal server error"

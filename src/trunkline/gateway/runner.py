@@ -143,7 +143,7 @@ class Runner(Output):
         answer: bytes | None = None
         try:
             response = await route.invoke(event)
-            if response is not None and response.body is not None and not call.expired:
+            if response is not None and response.body is not None and route.two_way and not call.expired:
                 answer = self._encode(response.body)
         except HANDLER_ERRORS as error:
             answer = self._failed(route, event, call, error)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -23,7 +23,9 @@ __all__ = [
     "CONNECT_ROUTE",
     "DEFAULT_ROUTE",
     "DISCONNECT_ROUTE",
+    "Authorization",
     "CompiledApi",
+    "CompiledAuthorizer",
     "CompiledRoute",
     "Limits",
     "Response",
@@ -32,7 +34,7 @@ __all__ = [
 CONNECT_ROUTE = "$connect"
 DISCONNECT_ROUTE = "$disconnect"
 DEFAULT_ROUTE = "$default"
-_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+_NO_HEADERS: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,18 @@ class Response(msgspec.Struct, eq=False):
     headers: Mapping[str, str] = _NO_HEADERS
 
 
+class Authorization(msgspec.Struct, eq=False):
+    """What an authorizer decided of a handshake.
+
+    Attributes:
+        context: what later events of the connection say of it, as `requestContext.authorizer`.
+        refusal: the answer to a client that is not let in; None lets it in.
+    """
+
+    context: Mapping[str, Any] = _NO_HEADERS
+    refusal: Response | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class CompiledRoute:
     """One route, ready to run.
@@ -82,10 +96,25 @@ class CompiledRoute:
         key: the route key.
         invoke: hands an event to the route's integration.
         where: file and line of its declaration, for messages to people.
+        two_way: what the integration answers to a message goes to its sender; without it, only errors do.
     """
 
     key: str
     invoke: Callable[[Event], Awaitable[Response | None]]
+    where: str = ""
+    two_way: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledAuthorizer:
+    """What decides about a handshake, ready to run.
+
+    Attributes:
+        decide: from the CONNECT event to the decision; what it raises is an error of the authorizer.
+        where: file and line of its declaration, for messages to people.
+    """
+
+    decide: Callable[[Event], Awaitable[Authorization]]
     where: str = ""
 
 
@@ -99,6 +128,7 @@ class CompiledApi:
         routes: message routes by key, `$default` among them.
         connect: the `$connect` route, or None: every handshake is accepted.
         disconnect: the `$disconnect` route, or None.
+        authorizer: decides about a handshake before the `$connect` route sees it; None lets everyone in.
         ordered: messages of one connection one at a time, in order.
         binary: binary messages are taken; AWS closes with 1003.
     """
@@ -110,6 +140,7 @@ class CompiledApi:
     routes: Mapping[str, CompiledRoute]
     connect: CompiledRoute | None = None
     disconnect: CompiledRoute | None = None
+    authorizer: CompiledAuthorizer | None = None
     ordered: bool = True
     binary: bool = False
     limits: Limits = field(default_factory=Limits)
