@@ -1,6 +1,6 @@
 # `make demo` and `make test` need Python 3.11 or newer and nothing else of ours.
 # What to pass on: make demo ARGS='--port 9000', make test ARGS='tests/cli -x'.
-.PHONY: demo test bench autobahn format lock clean
+.PHONY: demo test bench autobahn fuzz format lock clean
 
 demo:
 	@scripts/demo $(ARGS)
@@ -13,6 +13,9 @@ bench:
 
 autobahn:
 	@scripts/autobahn
+
+fuzz:
+	@scripts/fuzz
 
 format:
 	@scripts/format

@@ -1,0 +1,96 @@
+"""Fuzzes the targets one after another with atheris, each for SECONDS (30), from its kept corpus.
+
+    python fuzz/run.py [--keep] [TARGET...]
+
+Exits with 1 if something was found; the input that shows it is in `fuzz/findings/`. What coverage grew by stays in
+`fuzz/grown/` for the next run. `--keep` fuzzes nothing: it makes the kept corpus anew, the smallest inputs of both that
+cover what all of them do.
+"""
+
+import importlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from hashlib import sha256
+from pathlib import Path
+
+HERE = Path(__file__).parent
+TARGETS = sorted(file.stem for file in (HERE / "targets").glob("*.py") if file.stem not in {"__init__", "pieces"})
+BOUNDS = ["-timeout=20", "-rss_limit_mb=2048", "-max_len=1024", "-print_final_stats=1", "-verbosity=0"]
+KEPT_BYTES = 400  # of one input in the kept corpus, which is to stay small
+
+
+def main(arguments):
+    sys.path.insert(0, str(HERE.parent / "src"))
+    if arguments[:1] == ["--only"]:
+        fuzz(arguments[1], arguments[2:])
+    keeping = arguments[:1] == ["--keep"]
+    chosen = arguments[keeping:] or TARGETS
+    if unknown := set(chosen) - set(TARGETS):
+        sys.exit(f"there is no target {', '.join(unknown)}; there are {', '.join(TARGETS)}")
+    if keeping:
+        for name in chosen:
+            keep(name)
+        return
+    failed = [name for name in chosen if not run(name, int(os.environ.get("SECONDS") or 30))]
+    if failed:
+        sys.exit(f"found something: {', '.join(failed)}; the inputs are in fuzz/findings/")
+
+
+def fuzz(name, options):
+    """In a process of its own, which this ends."""
+    import atheris
+
+    with atheris.instrument_imports(include=["trunkline"]):
+        target = importlib.import_module(f"targets.{name}")
+    atheris.Setup([sys.argv[0], *options], target.check)
+    atheris.Fuzz()
+
+
+def folder(kind, name):
+    path = HERE / kind / name
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def run(name, seconds):
+    """Whether nothing was found; what was is told, with where it is stored."""
+    findings = folder("findings", name)
+    done = process(
+        name, f"-max_total_time={seconds}", f"-artifact_prefix={findings}/", folder("grown", name), folder("corpus", name)
+    )  # fmt: skip
+    executed = int((re.search(r"^stat::number_of_executed_units: *(\d+)", done.stderr, re.MULTILINE) or "00")[1])
+    print(
+        f"{name}: {executed:,} executions in {seconds} s, {'nothing found' if done.returncode == 0 else 'FOUND'}",
+        flush=True,
+    )
+    if done.returncode != 0:
+        said = [line for line in (done.stdout + done.stderr).splitlines() if not line.startswith("INFO: ")]
+        print("\n".join(said), flush=True)
+    return done.returncode == 0
+
+
+def process(name, *options):
+    words = f"-dict={HERE / 'dictionaries' / name}.txt"
+    command = [sys.executable, __file__, "--only", name, *BOUNDS, words, *map(str, options)]
+    return subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+
+
+def keep(name):
+    """The kept corpus from what was kept and what has grown."""
+    kept = folder("corpus", name)
+    with tempfile.TemporaryDirectory() as merged:
+        done = process(name, "-set_cover_merge=1", f"-max_len={KEPT_BYTES}", merged, kept, folder("grown", name))
+        assert done.returncode == 0, done.stderr
+        inputs = {file.read_bytes() for file in Path(merged).iterdir()}
+    shutil.rmtree(kept)
+    for data in inputs:
+        (folder("corpus", name) / sha256(data).hexdigest()[:12]).write_bytes(data)
+    print(f"{name}: {len(inputs)} inputs, {sum(map(len, inputs)):,} bytes", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
