@@ -3,23 +3,24 @@
     python fuzz/run.py [--keep] [TARGET...]
 
 Exits with 1 if something was found; the input that shows it is in `fuzz/findings/`. What coverage grew by stays in
-`fuzz/grown/` for the next run. `--keep` fuzzes nothing: it makes the kept corpus anew, the smallest inputs of both that
-cover what all of them do.
+`fuzz/grown/` for the next run. `--keep` fuzzes nothing: it makes the kept corpus anew, of the fewest inputs that cover
+what all of them do.
 """
 
 import importlib
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
 from hashlib import sha256
 from pathlib import Path
 
+import corpus
+
 HERE = Path(__file__).parent
-TARGETS = sorted(file.stem for file in (HERE / "targets").glob("*.py") if file.stem not in {"__init__", "pieces"})
-BOUNDS = ["-timeout=20", "-rss_limit_mb=2048", "-max_len=1024", "-print_final_stats=1", "-verbosity=0"]
+BOUNDS = ["-timeout=20", "-rss_limit_mb=2048", "-print_final_stats=1", "-verbosity=0"]
+INPUT_BYTES = 1024
 KEPT_BYTES = 400  # of one input in the kept corpus, which is to stay small
 
 
@@ -28,9 +29,9 @@ def main(arguments):
     if arguments[:1] == ["--only"]:
         fuzz(arguments[1], arguments[2:])
     keeping = arguments[:1] == ["--keep"]
-    chosen = arguments[keeping:] or TARGETS
-    if unknown := set(chosen) - set(TARGETS):
-        sys.exit(f"there is no target {', '.join(unknown)}; there are {', '.join(TARGETS)}")
+    chosen = arguments[keeping:] or corpus.TARGETS
+    if unknown := set(chosen) - set(corpus.TARGETS):
+        sys.exit(f"there is no target {', '.join(unknown)}; there are {', '.join(corpus.TARGETS)}")
     if keeping:
         for name in chosen:
             keep(name)
@@ -50,26 +51,28 @@ def fuzz(name, options):
     atheris.Fuzz()
 
 
-def folder(kind, name):
-    path = HERE / kind / name
+def grown(name):
+    """The folder of what has grown, with what is kept in it."""
+    path = HERE / "grown" / name
     path.mkdir(parents=True, exist_ok=True)
+    for data in corpus.read(name):
+        (path / sha256(data).hexdigest()).write_bytes(data)
     return path
 
 
 def run(name, seconds):
     """Whether nothing was found; what was is told, with where it is stored."""
-    findings = folder("findings", name)
+    findings = HERE / "findings" / name
+    findings.mkdir(parents=True, exist_ok=True)
     done = process(
-        name, f"-max_total_time={seconds}", f"-artifact_prefix={findings}/", folder("grown", name), folder("corpus", name)
+        name, f"-max_len={INPUT_BYTES}", f"-max_total_time={seconds}", f"-artifact_prefix={findings}/", grown(name)
     )  # fmt: skip
     executed = int((re.search(r"^stat::number_of_executed_units: *(\d+)", done.stderr, re.MULTILINE) or "00")[1])
-    print(
-        f"{name}: {executed:,} executions in {seconds} s, {'nothing found' if done.returncode == 0 else 'FOUND'}",
-        flush=True,
-    )
+    said = "nothing found" if done.returncode == 0 else "FOUND"
+    print(f"{name}: {executed:,} executions in {seconds} s, {said}", flush=True)
     if done.returncode != 0:
-        said = [line for line in (done.stdout + done.stderr).splitlines() if not line.startswith("INFO: ")]
-        print("\n".join(said), flush=True)
+        lines = (done.stdout + done.stderr).splitlines()
+        print("\n".join(line for line in lines if not line.startswith("INFO: ")), flush=True)
     return done.returncode == 0
 
 
@@ -81,14 +84,11 @@ def process(name, *options):
 
 def keep(name):
     """The kept corpus from what was kept and what has grown."""
-    kept = folder("corpus", name)
     with tempfile.TemporaryDirectory() as merged:
-        done = process(name, "-set_cover_merge=1", f"-max_len={KEPT_BYTES}", merged, kept, folder("grown", name))
+        done = process(name, "-set_cover_merge=1", f"-max_len={KEPT_BYTES}", merged, grown(name))
         assert done.returncode == 0, done.stderr
-        inputs = {file.read_bytes() for file in Path(merged).iterdir()}
-    shutil.rmtree(kept)
-    for data in inputs:
-        (folder("corpus", name) / sha256(data).hexdigest()[:12]).write_bytes(data)
+        inputs = [file.read_bytes() for file in Path(merged).iterdir()]
+    corpus.write(name, inputs)
     print(f"{name}: {len(inputs)} inputs, {sum(map(len, inputs)):,} bytes", flush=True)
 
 

@@ -8,22 +8,19 @@ from pathlib import Path
 import pytest
 
 FUZZ = Path(__file__).parents[2] / "fuzz"
-TARGETS = sorted(file.stem for file in (FUZZ / "targets").glob("*.py") if file.stem not in {"__init__", "pieces"})
-KEPT = [(target, file) for target in TARGETS for file in sorted((FUZZ / "corpus" / target).iterdir())]
 
 
-def load():
-    """The targets as a package of another name: nothing of ours is called `targets`."""
-    folder = FUZZ / "targets"
-    spec = importlib.util.spec_from_file_location(
-        "fuzz_targets", folder / "__init__.py", submodule_search_locations=[str(folder)]
-    )
-    sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(sys.modules[spec.name])
-    return {name: importlib.import_module(f"{spec.name}.{name}") for name in TARGETS}
+def load(name, file, **options):
+    """A module of the fuzz folder; nothing of ours is called `corpus` or `targets`."""
+    spec = importlib.util.spec_from_file_location(name, file, **options)
+    sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
 
 
-CHECKS = load()
+corpus = load("fuzz_corpus", FUZZ / "corpus.py")
+load("fuzz_targets", FUZZ / "targets" / "__init__.py", submodule_search_locations=[str(FUZZ / "targets")])
+CHECKS = {name: importlib.import_module(f"fuzz_targets.{name}") for name in corpus.TARGETS}
 
 
 @pytest.fixture(autouse=True)
@@ -33,30 +30,37 @@ def closed():
     CHECKS["handshake"].close()
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", CHECKS)
 def test_every_kept_input_of_a_target_passes(target):
-    kept = [file for name, file in KEPT if name == target]
+    kept = corpus.read(target)
     assert kept
-    for file in kept:
+    for data in kept:
         try:
-            CHECKS[target].check(file.read_bytes())
+            CHECKS[target].check(data)
         except BaseException as error:
-            error.add_note(f"for {file.relative_to(FUZZ.parent)}")
+            error.add_note(f"for {data!r}")
             raise
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", CHECKS)
 def test_no_input_at_all_passes(target):
     CHECKS[target].check(b"")
 
 
-def test_every_target_has_words_and_a_corpus_and_nothing_else_has():
-    assert {file.name for file in (FUZZ / "corpus").iterdir()} == set(TARGETS)
-    assert {file.stem for file in (FUZZ / "dictionaries").iterdir()} == set(TARGETS)
+def test_every_target_has_a_corpus_and_words():
+    targets = {file.stem for file in (FUZZ / "targets").glob("*.py")} - {"__init__", "pieces"}
+    assert set(CHECKS) == targets == {file.stem for file in (FUZZ / "dictionaries").iterdir()}
 
 
 def test_the_kept_corpus_is_small():
-    assert sum(file.stat().st_size for _, file in KEPT) < 200_000
+    assert sum(file.stat().st_size for file in (FUZZ / "corpus").iterdir()) < 200_000
+
+
+def test_the_corpus_is_read_as_it_was_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(corpus, "FOLDER", tmp_path)
+    inputs = [b"", b"\n", b"'\"\\", bytes(range(256))]
+    corpus.write("x", [*inputs, *inputs])
+    assert corpus.read("x") == sorted(inputs, key=len)
 
 
 def test_the_targets_need_no_fuzzer():
@@ -76,12 +80,11 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", CHECKS)
 def test_the_kept_inputs_show_what_is_broken(target, monkeypatch):
     name, replacement = BROKEN[target]
     monkeypatch.setattr(f"trunkline.{name}", replacement)
-    kept = [file.read_bytes() for name, file in KEPT if name == target]
-    assert any(fails(CHECKS[target].check, data) for data in kept)
+    assert any(fails(CHECKS[target].check, data) for data in corpus.read(target))
 
 
 def fails(check, data):
