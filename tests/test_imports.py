@@ -11,7 +11,7 @@ import pytest
 import trunkline
 
 SRC = Path(trunkline.__file__).parent
-FOUNDATION = {"errors", "limits", "clock", "config", "log", "model", "wire"}
+FOUNDATION = {"errors", "limits", "clock", "config", "log", "model", "tracebacks", "wire"}
 BASES = {"connections.base", "integrations.base", "stores.base"}
 EVERYTHING = {path.stem for path in SRC.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()} - {
     "__init__"

@@ -243,7 +243,7 @@ def test_a_busy_port_is_said_with_the_flag_for_another(on_loop, dial):
 
 def test_an_address_that_is_not_ours_cannot_be_listened_at(on_loop, dial):
     async def use(node):
-        with pytest.raises(ConfigurationError, match=r"cannot listen at 192\.0\.2\.1:0: .*; pass another with --port"):
+        with pytest.raises(ConfigurationError, match=r"cannot listen at 192\.0\.2\.1:0: .*; pass another address with --host"):
             await node.gateway.listen("192.0.2.1", 0)
         with pytest.raises(ConfigurationError, match=r"cannot listen at nothing\.invalid:0: "):
             await node.gateway.listen("nothing.invalid", 0)

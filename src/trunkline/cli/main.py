@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from trunkline.cli import connect, run
-from trunkline.cli.failures import explain, is_programs
 from trunkline.errors import ConfigurationError, DeclarationError, StoreUnavailable
 from trunkline.resources.loading import ProgramFailed
+from trunkline.tracebacks import explain, is_programs
 
 __all__ = ["app", "main"]
 

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import logging
 import traceback
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trunkline.model.api import DEFAULT_ROUTE
+from trunkline.tracebacks import explain, is_programs
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from trunkline.model.api import CompiledApi, CompiledRoute
     from trunkline.model.events import Event
 
 __all__ = ["error_body", "log_handler_error", "select_route", "timed_out"]
 
 logger = logging.getLogger("trunkline.handlers")
-_PACKAGE = str(Path(__file__).parent.parent)
 
 
 def select_route(api: CompiledApi, data: str | bytes) -> CompiledRoute | None:
@@ -38,10 +35,10 @@ def error_body(message: str, event: Event) -> str:
 
 def log_handler_error(route: CompiledRoute, event: Event, error: BaseException) -> None:
     """Tell the log what a handler raised: its own traceback, without our frames around it."""
-    lines = traceback.format_exception(type(error), error, _users_part(error.__traceback__))
+    said = explain(error) if is_programs(error) else "".join(traceback.format_exception(error)).rstrip()
     logger.error(
         "the handler of %s at %s raised; connection %s, request %s\n%s",
-        route.key, route.where, event.connection_id, event.request_id, "".join(lines).rstrip(),
+        route.key, route.where, event.connection_id, event.request_id, said,
     )  # fmt: skip
 
 
@@ -51,10 +48,3 @@ def timed_out(route: CompiledRoute, event: Event, seconds: float) -> None:
         "the handler of %s at %s was cancelled after %g s (limit handler_seconds); connection %s, request %s",
         route.key, route.where, seconds, event.connection_id, event.request_id,
     )  # fmt: skip
-
-
-def _users_part(trace: TracebackType | None) -> TracebackType | None:
-    part = trace
-    while part is not None and part.tb_frame.f_code.co_filename.startswith(_PACKAGE):
-        part = part.tb_next
-    return part or trace

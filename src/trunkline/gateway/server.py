@@ -7,7 +7,8 @@ import contextvars
 import errno
 import logging
 import math
-from typing import TYPE_CHECKING
+import os
+from typing import TYPE_CHECKING, cast
 
 from trunkline import limits
 from trunkline.errors import ConfigurationError
@@ -212,7 +213,9 @@ class Gateway:
 def _why_no_listener(error: OSError, host: str, port: int, flag: str) -> str:
     if error.errno == errno.EADDRINUSE or "address already in use" in str(error):
         return f"port {port} of {host} is in use by another program; pass another with {flag}"
-    return f"cannot listen at {host}:{port}: {error.strerror or error}; pass another with {flag}"
+    known = error.errno is not None and error.errno > 0  # a name that is not found has a number of its own kind
+    why = os.strerror(cast("int", error.errno)) if known else error.strerror or str(error)
+    return f"cannot listen at {host}:{port}: {why}; pass another address with {'--host' if flag == '--port' else flag}"
 
 
 def _host_name(host: str) -> str:
