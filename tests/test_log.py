@@ -18,6 +18,7 @@ from trunkline.errors import ConfigurationError
 from trunkline.model.events import MultiDict
 
 BEGIN = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ [\w.]+: "
+SRC = Path(log.__file__).parent
 FORGED = "2026-01-01 00:00:00,000 INFO trunkline.gateway: all is well"
 LOGGER = logging.getLogger("trunkline.test")
 
@@ -65,6 +66,14 @@ def raised(error):
 def test_nothing_is_configured_by_importing():
     root = logging.getLogger("trunkline")
     assert (root.handlers, root.level, root.propagate) == ([], logging.NOTSET, True)
+
+
+def test_only_the_command_line_configures_and_every_logger_is_below_ours():
+    texts = {str(file.relative_to(SRC)): file.read_text() for file in SRC.rglob("*.py") if file.name != "log.py"}
+    assert [name for name, text in texts.items() if "log.configure(" in text] == ["cli/run.py"]
+    named = [name for text in texts.values() for name in re.findall(r"getLogger\((.*?)\)", text)]
+    assert named
+    assert all(re.fullmatch(r'"trunkline\.\w+"', name) for name in named)
 
 
 def test_records_go_to_standard_error_with_time_level_and_name(capsys):
