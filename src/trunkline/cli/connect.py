@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
@@ -66,6 +68,7 @@ class _Line:
     def run(self) -> int:
         from trunkline.cli.client.opening import Failed
 
+        _open_streams()
         signal.signal(signal.SIGTERM, self._terminated)
         self._source, self._screen = _ends(self._call)
         try:
@@ -79,6 +82,9 @@ class _Line:
             return 0 if self._open else 128 + self._signal
         except ConfigurationError:
             raise
+        except OSError as error:
+            self._screen.note(f"trunkline: what came cannot be written: {error.strerror}", style="red")
+            return _ANYTHING_ELSE
         except Exception as error:  # noqa: BLE001
             # A person who tries a socket has no use for a traceback of ours.
             self._screen.note(f"trunkline: {type(error).__name__}: {error}", style="red")
@@ -97,6 +103,13 @@ class _Line:
     def _terminated(self, number: int, _: FrameType | None) -> None:
         self._signal = signal.Signals(number)
         signal.raise_signal(signal.SIGINT)
+
+
+def _open_streams() -> None:
+    """Where a shell closed one of them: nothing is read there, and what is written vanishes."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115
 
 
 def _ends(call: Call) -> tuple[Source, Screen]:

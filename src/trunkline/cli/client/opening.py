@@ -125,4 +125,6 @@ def _why(error: Exception) -> str:
     # A name with several addresses gives one error for all of them, which has no number of its own.
     if isinstance(error, ConnectionRefusedError) or f"[Errno {errno.ECONNREFUSED}]" in str(error):
         return "nothing listens there"
+    if isinstance(error, ConnectionError):
+        return "it hung up"
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -24,6 +24,12 @@ class OutputGone(Exception):  # noqa: N818
     """Whoever read standard output has stopped."""
 
 
+class _Notes(Console):
+    def on_broken_pipe(self) -> None:
+        """Go on without: nobody has to read notes."""
+        _discard(sys.stderr.fileno())
+
+
 class Screen:
     """A terminal gets messages indented and coloured, a pipe or a file gets each on a line of its own.
 
@@ -41,7 +47,7 @@ class Screen:
             _say_everything(stream)  # type: ignore[arg-type]
         self._margin = margin
         self._out = Console(highlight=False, soft_wrap=True)
-        self._notes = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._notes = _Notes(stderr=True, highlight=False, soft_wrap=True)
 
     def message(self, message: str | bytes) -> None:
         """Write a message that came.
@@ -56,7 +62,7 @@ class Screen:
                 sys.stdout.buffer.write(for_line(message).encode() + b"\n")
                 sys.stdout.flush()
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it ends
+            _discard(sys.stdout.fileno())
             raise OutputGone from None
 
     def note(self, text: str, style: str = "", hint: str = "") -> None:
@@ -70,7 +76,7 @@ class Screen:
         if sys.stderr.isatty():
             self._notes.print(_coloured(text, self._notes.width))
         elif text:
-            print(text, file=sys.stderr)
+            self._notes.out(text)
 
     def _drawn(self, message: str | bytes, width: int) -> Text:
         drawn = Text(self._margin, style="not bold dim")
@@ -86,6 +92,11 @@ def _coloured(message: str | bytes, width: int) -> Text:
     if is_json and len(text) <= _HIGHLIGHTED:
         JSONHighlighter().highlight(drawn)
     return drawn
+
+
+def _discard(descriptor: int) -> None:
+    """Let what is still written there vanish, else Python complains when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
 
 
 def _say_everything(stream: TextIOWrapper) -> None:

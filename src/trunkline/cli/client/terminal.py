@@ -24,7 +24,7 @@ __all__ = ["Terminal"]
 _PROMPT = "> "
 
 
-class _Cleared(Exception):
+class _Cleared(Exception):  # noqa: N818
     """What was typed is thrown away."""
 
 
