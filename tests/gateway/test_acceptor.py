@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import time
 
 import pytest
 
@@ -332,6 +333,127 @@ async def test_what_is_no_http_is_no_error_of_ours_byte_by_byte(program, raw, ca
     assert caplog.records == []
 
 
+# What one reader takes and another does not.
+
+
+LINES = [
+    "GET  /x HTTP/1.1", "GET /x  HTTP/1.1", "SOURCE /x ICE/1.0", "OPTIONS /x RTSP/1.0", "GET /x", "GET /x HTTP/2",
+]  # fmt: skip
+BEFORE = {
+    "nothing": b"",
+    "an empty line": b"\r\n",
+    "a request": request("/x"),
+    "a body": request("/x", "Content-Length: 7", method="POST") + b"\r\n\r\nabc",
+    "an empty body": request("/x", "Content-Length: 0", method="POST"),
+    "a chunked body": request("/x", "Transfer-Encoding: chunked", method="POST") + b"2\r\n\n\r\r\n0\r\nx: y\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 10_000])
+@pytest.mark.parametrize("before", BEFORE)
+@pytest.mark.parametrize("line", LINES)
+async def test_a_first_line_that_only_the_parser_takes_is_400_wherever_it_stands(program, line, before, size):
+    raw = BEFORE[before] + f"{line}\r\nHost: localhost\r\n\r\n".encode()
+    async with testing.node(program) as node:
+        client = node.client()
+        for at in range(0, len(raw), size):
+            client.send_bytes(raw[at : at + size])
+            await asyncio.sleep(0)
+        await client.closed()
+        # An answer that is still due when the refusal comes is not given any more.
+        answers = bytes(client._raw).split(b"HTTP/1.1 ")[1:]
+        assert answers[-1].startswith(b"400 ")
+        assert [answer[:3] for answer in answers[:-1]] in ([], [b"404"])
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 10_000])
+async def test_requests_behind_bodies_of_every_kind_are_answered(program, size):
+    raw = b"".join(BEFORE.values()) + request("/last", "Connection: close")
+    async with testing.node(program) as node:
+        node.running.gateway.answer = slow = Slow(0)
+        client = node.client()
+        for at in range(0, len(raw), size):
+            client.send_bytes(raw[at : at + size])
+            await asyncio.sleep(0)
+        await client.closed()
+        assert slow.asked == ["GET /x", "POST /x", "POST /x", "POST /x", "GET /last"]
+
+
+async def test_a_body_may_look_like_a_request(program):
+    body = b"GET  /x HTTP/1.1\r\n\r\n"
+    raw = request("/1", f"Content-Length: {len(body)}", method="POST") + body + request("/2")
+    async with testing.node(program) as node:
+        node.running.gateway.answer = slow = Slow(0)
+        client = node.client()
+        client.send_bytes(raw)
+        assert [(await client.response())[2] for _ in range(2)] == [b"/1\n", b"/2\n"]
+        client.hang_up()
+    assert slow.asked == ["POST /1", "GET /2"]
+
+
+@pytest.mark.parametrize("target", ["/x#a", "/x?a#b", "/x?#"])
+async def test_a_fragment_in_a_target_is_refused(program, target):
+    assert (await refused(program, request(target)))[0] == 400
+    assert (await refused(program, upgrade(target)))[0] == 400
+
+
+async def test_a_body_is_refused_at_its_declared_length(program):
+    post = request("/x", "Content-Length: 131073", method="POST")
+    assert await refused(program, post) == (413, "the body is longer than 131072 bytes\n")
+    post = request("/x", f"Content-Length: {2**63}", method="POST")
+    assert (await refused(program, post))[0] == 413
+    post = request("/x", "Content-Length: 131072", method="POST")
+    assert await accepted(program, post + b"x" * limits.MESSAGE_BYTES) == 404
+
+
+async def test_what_stands_behind_a_chunked_body_is_no_header(program):
+    seen = []
+
+    async def answer(request):
+        seen.extend(name for name, _ in request.headers)
+        return HttpResponse(200)
+
+    async with testing.node(program) as node:
+        node.running.gateway.answer = answer
+        client = node.client()
+        client.send_bytes(request("/x", "Transfer-Encoding: chunked", method="POST"))
+        client.send_bytes(b"0\r\nHost: evil.example\r\nOrigin: a\r\nX-Forwarded-For: 1.2.3.4\r\n\r\n")
+        assert (await client.response())[0] == 200
+        client.hang_up()
+    assert seen == ["Host", "Transfer-Encoding"]
+
+
+async def test_what_stands_behind_a_chunked_body_is_bounded(program):
+    post = request("/x", "Transfer-Encoding: chunked", method="POST") + b"0\r\n"
+    assert (await refused(program, post, *[b"x: " + b"y" * 1000 + b"\r\n"] * 40))[0] == 431
+
+
+@pytest.mark.parametrize("raw", [b"\r\n" * 30_000, b"\r\n\r\n" * 30_000 + request()])
+async def test_empty_lines_before_a_request_are_bounded(program, raw):
+    assert (await refused(program, raw))[0] == 431
+
+
+@pytest.mark.parametrize(
+    ("extensions", "status"),
+    [
+        ("permessage-deflate; client_max_window_bits", 101), (" " * 32_000, 101), ("," * 32_000, 101), (",".join("a" * 5000), 101),
+        ("a;b" * 8000, 101), ("\x80\xff", 400), ('a; b="' + "c" * 30_000, 400), ("a" + " " * 30_000 + "b", 400), ("a;" * 15_000, 400),
+        ("a;b=" * 7000, 400), ("a; b" * 8000 + "\x80", 400),
+    ],
+)  # fmt: skip
+async def test_extensions_are_ignored_unless_they_are_none_and_cost_little(program, extensions, status):
+    raw = upgrade("/socket", f"Sec-WebSocket-Extensions: {extensions}")
+    async with testing.node(program) as node:
+        client = node.client()
+        client.send_bytes(raw)
+        began = time.process_time()
+        answered, headers, _ = await client.response()
+        assert time.process_time() - began < 0.05
+        assert answered == status
+        assert "sec-websocket-extensions" not in dict(headers)
+        client.vanish()
+
+
 # Time.
 
 
@@ -569,6 +691,32 @@ def test_a_refusal_reaches_its_client_before_the_end(program, on_loop, dial):
                     client.send(raw)
                     assert (await client.answer())[0] == status
                     assert await client.ended() == b""
+
+    on_loop(run)
+
+
+def test_a_refusal_is_the_last_word_also_when_the_client_reads_late(program, on_loop, dial, tmp_path):
+    (tmp_path / "large").write_bytes(b"x" * 4_000_000)
+    (tmp_path / "index.html").write_bytes(b"")
+
+    async def run():
+        async with trunkline.open(program, settings=Settings(web=str(tmp_path))) as node:
+            await node.listen(Settings(port=0, admin="off"))
+            async with await dial(node.address) as client:
+                client.writer.transport.pause_reading()
+                client.send(request("/large") * 16)
+                await asyncio.sleep(0.2)
+                client.send(b"rubbish\r\n\r\n")
+                await asyncio.sleep(0.2)
+                client.writer.transport.resume_reading()
+                raw = await client.ended()
+                assert raw.endswith(b"\r\nconnection: close\r\n\r\nthe request is not valid HTTP/1.1\n")
+                assert raw.count(b"HTTP/1.1 200 ") == raw.count(b"x" * 4_000_000) > 0
+                (door,) = node.gateway.doors
+                await asyncio.sleep(0)
+                assert door._task is None
+                while node.gateway.doors:
+                    await asyncio.sleep(0.05)
 
     on_loop(run)
 

@@ -13,7 +13,7 @@ from trunkline.gateway.connection import Connection
 from trunkline.gateway.http import HttpResponse, encode
 from trunkline.model.events import Handshake, Identity
 from trunkline.wire.handshake import HandshakeError, check_upgrade, is_upgrade, parse_subprotocols
-from trunkline.wire.requests import check_request
+from trunkline.wire.requests import check_extensions, check_line, check_request
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["Acceptor", "HttpRequest"]
 
 logger = logging.getLogger("trunkline.gateway")
+
+_CONTENT_LENGTH = b"content-length"
 
 
 class HttpRequest:
@@ -56,8 +58,9 @@ class Acceptor(asyncio.BufferedProtocol):
     """
 
     __slots__ = (
-        "_answer", "_bytes", "_counted", "_gateway", "_head_bytes", "_headers", "_in_head", "_leaving", "_lingering",
-        "_parser", "_refusal", "_requests", "_task", "_transport", "_upgrades", "_url", "_writable", "deadline",
+        "_answer", "_body_left", "_bytes", "_counted", "_gateway", "_head_bytes", "_headers", "_in_head", "_leaving",
+        "_line", "_lingering", "_parser", "_refusal", "_requests", "_task", "_transport", "_upgrades", "_url",
+        "_writable", "deadline",
     )  # fmt: skip
 
     def __init__(
@@ -76,6 +79,8 @@ class Acceptor(asyncio.BufferedProtocol):
         self._bytes = 0
         self._head_bytes = 0  # that came since the last head was whole
         self._in_head = True
+        self._line: bytes | None = b""  # what came of a request's first line; None once it is whole
+        self._body_left = 0  # of a body of known length
         self._counted = ""  # the key under which this socket is counted
         self._refusal: tuple[int, str] | None = None  # decided before its request came
         self._lingering = False
@@ -141,9 +146,11 @@ class Acceptor(asyncio.BufferedProtocol):
         data = bytes(self._gateway.buffer[:nbytes])
         self._head_bytes += nbytes
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._upgrade(data[upgrade.args[0] :])
+            rest = self._feed(data)
+            if rest is not None:
+                self._upgrade(rest)
+        except HandshakeError as error:
+            self._refuse(error.status, error.message, dict(error.headers))
         except httptools.HttpParserCallbackError as error:
             cause = error.__context__
             status, text = cause.args if isinstance(cause, _Refused) else (400, "the request is not valid HTTP/1.1")
@@ -154,6 +161,43 @@ class Acceptor(asyncio.BufferedProtocol):
             # A header that does not end is not handed on, so it is not counted there.
             if self._in_head and self._head_bytes > limits.REQUEST_LINE_BYTES + limits.HEADER_BYTES:
                 self._refuse(431, f"more than {limits.HEADER_BYTES} bytes of headers")
+
+    def _feed(self, data: bytes) -> bytes | None:
+        """Have it parsed; returns what stands behind a handshake, if it is one.
+
+        The first line of each request is looked at here: what the parser takes for one, others may not. So the
+        parser gets pieces, and a first line is at the beginning of a piece.
+        """
+        at = 0
+        while at < len(data):
+            piece = data[at : self._end_of_piece(data, at)]
+            at += len(piece)
+            at_line = self._line is not None
+            try:
+                self._parser.feed_data(piece)
+            except httptools.HttpParserUpgrade as upgrade:
+                return piece[upgrade.args[0] :] + data[at:]
+            if at_line:
+                self._look_at_line(piece)
+        return None
+
+    def _end_of_piece(self, data: bytes, at: int) -> int:
+        if self._body_left:
+            size = min(self._body_left, len(data) - at)
+            self._body_left -= size
+            return at + size
+        if self._line is not None or data.startswith((b"\n", b"\r\n"), at):
+            return data.find(b"\n", at) + 1 or len(data)
+        empty_line = data.find(b"\n\r\n", at)  # nothing but a body of known length ends with anything else
+        return empty_line + 3 if empty_line >= 0 else len(data)
+
+    def _look_at_line(self, piece: bytes) -> None:
+        self._line = line = (self._line or b"") + piece
+        if line == b"\r\n":
+            self._line = b""  # before a first line, empty ones are skipped
+        elif line.endswith(b"\n"):
+            check_line(line)
+            self._line = None
 
     def sweep(self, now: float) -> None:
         """Cut a client that has not sent a whole request in time, keeps an idle socket open, or does not read."""
@@ -184,6 +228,8 @@ class Acceptor(asyncio.BufferedProtocol):
         """What follows is a body, or the WebSocket."""
         self._in_head = False
         self._head_bytes = 0
+        if self._body_left > limits.MESSAGE_BYTES:
+            raise _Refused(413, f"the body is longer than {limits.MESSAGE_BYTES} bytes")
 
     def on_url(self, url: bytes) -> None:
         """Some of its target came."""
@@ -196,6 +242,10 @@ class Acceptor(asyncio.BufferedProtocol):
         self._bytes += len(name) + len(value) + 4
         if self._bytes > limits.HEADER_BYTES or len(self._headers) >= limits.HEADER_COUNT:
             raise _Refused(431, f"more than {limits.HEADER_COUNT} headers, or {limits.HEADER_BYTES} bytes of them")
+        if not self._in_head:
+            return  # behind a chunked body, it would pass for one that was checked before it
+        if len(name) == len(_CONTENT_LENGTH) and name.lower() == _CONTENT_LENGTH:
+            self._body_left = int(value)
         self._headers.append((name.decode("latin-1"), value.decode("latin-1").strip()))
 
     def on_body(self, body: bytes) -> None:
@@ -206,13 +256,16 @@ class Acceptor(asyncio.BufferedProtocol):
 
     def on_message_complete(self) -> None:
         """It is whole: answer it."""
+        if self._line is not None:
+            raise _Refused(400, "the request is not valid HTTP/1.1")  # no more than a first line
+        self._line = b""
         if self._parser.should_upgrade():
             return  # HttpParserUpgrade follows
         if self._refusal is not None:
             raise _Refused(*self._refusal)
         request = self._request()
         try:
-            check_request(request.path, self._parser.get_http_version(), request.headers)
+            check_request(self._url.decode("latin-1"), self._parser.get_http_version(), request.headers)
         except HandshakeError as error:
             raise _Refused(error.status, error.message) from None
         self._requests.append((request, self._parser.should_keep_alive()))
@@ -226,14 +279,18 @@ class Acceptor(asyncio.BufferedProtocol):
         return HttpRequest(self._parser.get_method().decode("ascii"), path, query, self._headers)
 
     async def _respond(self) -> None:
-        while self._requests and not (self._lingering or self._transport.is_closing()):
+        while self._requests:
             await self._writable.wait()
+            if self._has_said_all():
+                break
             request, keep_alive = self._requests.pop(0)
             try:
                 response = await self._answer(request)
             except Exception:
                 logger.exception("%s %s failed", request.method, request.path)
                 response = HttpResponse.text(500, "internal server error")
+            if self._has_said_all():
+                break
             response.close = response.close or not keep_alive or self._leaving
             self._transport.write(encode(response, head_only=request.method == "HEAD"))
             if response.close:
@@ -241,6 +298,9 @@ class Acceptor(asyncio.BufferedProtocol):
         self._task = None
         if not self._lingering:
             self.deadline = self._gateway.time() + limits.HANDSHAKE_SECONDS
+
+    def _has_said_all(self) -> bool:
+        return self._lingering or self._transport.is_closing()
 
     def _refuse(self, status: int, text: str, headers: dict[str, str] | None = None) -> None:
         self._send_last(HttpResponse.text(status, text, headers))
@@ -261,11 +321,7 @@ class Acceptor(asyncio.BufferedProtocol):
 
     def _upgrade(self, rest: bytes) -> None:
         request = self._request()
-        try:
-            key = self._check_handshake(request)
-        except HandshakeError as error:
-            self._refuse(error.status, error.message, dict(error.headers))
-            return
+        key = self._check_handshake(request)
         stage = self._gateway.stage_of(request.path)
         if stage is None:
             self._send_last(HttpResponse.forbidden())
@@ -277,13 +333,14 @@ class Acceptor(asyncio.BufferedProtocol):
         if self._refusal is not None:
             raise HandshakeError(*self._refusal)
         version = self._parser.get_http_version()
-        check_request(request.path, version, request.headers)
+        check_request(self._url.decode("latin-1"), version, request.headers)
         if not self._upgrades or not is_upgrade(request.headers):
             raise HandshakeError(400, "this server upgrades to websocket only")
         if request.header("transfer-encoding") is not None or request.header("content-length") not in {None, "0"}:
             raise HandshakeError(400, "a handshake has no body")
         key = check_upgrade(request.method, version, request.headers)
         parse_subprotocols(request.values("sec-websocket-protocol"))
+        check_extensions(request.values("sec-websocket-extensions"))
         if not self._gateway.admission.allows_origin(request.header("origin"), request.header("host") or ""):
             raise HandshakeError(403, "pages of this origin may not connect; the setting `origin` lists others")
         self._find_source(request)
