@@ -18,6 +18,8 @@ from trunkline.model.addresses import (
 
 __all__ = ["Admission"]
 
+_SCHEMES = ("http", "https")
+
 
 class Admission:
     """The rules of one gateway's door, and its count of sockets by address.
@@ -90,4 +92,4 @@ class Admission:
         scheme, name, port = parts
         if self.loopback and is_loopback(name):
             return True
-        return (name, port) == authority(host, scheme)
+        return scheme in _SCHEMES and (name, port) == authority(host, scheme)
