@@ -12,6 +12,7 @@ from typing import Final
 FRAME_BYTES: Final = 32 * 1024  # quotas: WebSocket frame size
 MESSAGE_BYTES: Final = 128 * 1024  # quotas: message payload size
 DOCUMENT_BYTES: Final = 400 * 1024  # DynamoDB: item size
+AUTHORIZER_BYTES: Final = 8 * 1024  # quotas: result of a Lambda authorizer
 URL_BYTES: Final = 4096  # quotas: URL length
 HEADER_COUNT: Final = 100
 HEADER_BYTES: Final = 32 * 1024
@@ -67,7 +68,16 @@ REASON_BINARY: Final = "Binary is not supported"  # captured
 REASON_NO_STATUS: Final = "Client-side close frame status not set"  # AWS's sample event
 REASON_ABNORMAL: Final = "Connection closed abnormally"  # inferred
 REASON_TOO_BIG: Final = "Message too long"  # inferred
+REASON_EXPIRED: Final = "Token expired"  # ours: API Gateway never closes for it
 MESSAGE_FORBIDDEN: Final = "Forbidden"  # captured
 MESSAGE_INTERNAL_ERROR: Final = "Internal server error"  # captured
 MESSAGE_TIMEOUT: Final = "Endpoint request timed out"  # inferred
 MESSAGE_THROTTLED: Final = "Too Many Requests"  # inferred
+MESSAGE_UNAUTHORIZED: Final = "Unauthorized"  # captured
+MESSAGE_NOT_ALLOWED: Final = (  # captured
+    "User is not authorized to access this resource because no identity-based policy allows the execute-api:Invoke "
+    "action"
+)
+MESSAGE_DENIED: Final = (  # captured
+    "User is not authorized to access this resource with an explicit deny in an identity-based policy"
+)
