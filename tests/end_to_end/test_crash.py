@@ -42,7 +42,7 @@ log = os.open(os.environ["CRASH_LOG"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0
 
 def note(what, ctx, **more):
     line = {"what": what, "id": ctx.req.connection_id, "at": time.monotonic(), "process": os.getpid()} | more
-    os.write(log, json.dumps(line).encode() + b"\\n")
+    os.write(log, b"\\n" + json.dumps(line).encode() + b"\\n")  # the line before it may have been cut off by a kill
 
 
 @socket.on("connect")
@@ -89,12 +89,12 @@ class Node:
         raise AssertionError(f"it ended with {self.process.wait()} before it listened")
 
     def kill(self):
-        """When it was killed."""
-        at = time.monotonic()
+        """From when to when it was being killed."""
+        sent = time.monotonic()
         self.process.kill()
         self.process.wait()
         self.process.stdout.close()
-        return at
+        return sent, time.monotonic()
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
@@ -154,24 +154,29 @@ def until(condition, what):
 # The judgement.
 
 
-def events(folder):
-    by_id = defaultdict(list)
-    for line in (folder / "log.jsonl").read_text().splitlines():
-        event = json.loads(line)
-        by_id[event["id"]].append(event)
+def events(folder, kills):
+    """What happened to each connection, in order. A kill may cut off a line: what it was to say has not happened."""
+    by_id, cut = defaultdict(list), 0
+    for line in filter(None, (folder / "log.jsonl").read_text().splitlines()):
+        if line.endswith("}"):
+            event = json.loads(line)
+            by_id[event["id"]].append(event)
+        else:
+            cut += 1
+    assert cut <= kills
     return by_id
 
 
 def before_a_kill(event, kills):
     """Whether it was written in the last moment of its process."""
-    return any(0 <= kill - event["at"] <= MOMENT for kill in kills)
+    return any(sent - MOMENT <= event["at"] <= over for sent, over in kills)
 
 
 def judge(folder, told, kills):
     """Counts; every promise is asserted."""
     counts = dict.fromkeys(["accepted", "interrupted", "twice", "unwritten"], 0)
     known = set()
-    for connection_id, story in events(folder).items():
+    for connection_id, story in events(folder, len(kills)).items():
         by = {what: [event for event in story if event["what"] == what] for what in ("accepted", "begun", "ended")}
         if story[0]["what"] == "refused":
             assert len(story) == 1, f"{connection_id} was refused, and then: {story[1:]}"

@@ -285,6 +285,7 @@ def test_an_unfinished_last_line_is_left_out_and_told(begin, file, caplog):
     journal = begin()
     assert [found.connection_id for found in journal.entries()] == ["one"]
     assert f"{file}: the last record was not finished" in caplog.text
+    assert scan(file.read_bytes()).whole == file.stat().st_size
     journal.opened(identity("three"), "chat")
     crash(journal)
     assert list(scan(file.read_bytes()).open) == ["one", "three"]
@@ -373,6 +374,8 @@ def test_ends_that_find_no_room_are_written_with_the_next_record(begin, file):
     assert len(scan(file.read_bytes()).open) == 3
     journal.opened(identity("four"), "chat")
     assert list(scan(file.read_bytes()).open) == ["three", "four"]
+    journal.opened(identity("five"), "chat")
+    assert file.read_bytes().count(b'"ended"') == 2
 
 
 def test_a_piece_that_cannot_be_taken_back_is_overwritten(begin, file, monkeypatch):

@@ -111,7 +111,7 @@ async def test_its_handlers_are_in_a_running_node(journal):
         id = gateway.ids.new()
         left(journal, id)
         await people.doc(id).set({})
-        await recover(gateway, journal)
+        await asyncio.create_task(recover(gateway, journal), context=contextvars.Context())
         assert program.ended == [id]
         assert await people.doc(id).get() is None
 
