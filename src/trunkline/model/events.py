@@ -19,7 +19,17 @@ import msgspec
 from trunkline import clock
 from trunkline.model.ids import message_id, request_id
 
-__all__ = ["CONNECT", "DISCONNECT", "MESSAGE", "Event", "EventType", "Handshake", "Identity", "MultiDict"]
+__all__ = [
+    "CONNECT",
+    "DISCONNECT",
+    "MESSAGE",
+    "AuthorizerEvent",
+    "Event",
+    "EventType",
+    "Handshake",
+    "Identity",
+    "MultiDict",
+]
 
 EventType: TypeAlias = Literal["CONNECT", "MESSAGE", "DISCONNECT"]
 CONNECT: EventType = "CONNECT"
@@ -79,7 +89,7 @@ _EMPTY_HEADERS = MultiDict(ignore_case=True)
 class Handshake:
     """What a client sent to be connected: kept for the CONNECT event, forgotten after it."""
 
-    __slots__ = ("headers", "port", "query", "scheme")
+    __slots__ = ("_trace_id", "headers", "port", "query", "scheme")
 
     def __init__(
         self, headers: Sequence[tuple[str, str]], query_string: str, *, port: int = 443, scheme: str = "https"
@@ -88,6 +98,13 @@ class Handshake:
         self.query = MultiDict(parse_qsl(query_string, keep_blank_values=True)) if query_string else _EMPTY
         self.port = port
         self.scheme = scheme
+        self._trace_id = ""
+
+    def trace_id(self, connected_at: int) -> str:
+        """The one that the gateway gives it: the same for its authorizer and its CONNECT event."""
+        if not self._trace_id:
+            self._trace_id = f"Root=1-{connected_at // 1000:08x}-{secrets.token_hex(12)}"
+        return self._trace_id
 
 
 class Identity:
@@ -131,6 +148,7 @@ class Event(msgspec.Struct, eq=False):
         data: the message, str for text and bytes for binary; "" on connect and disconnect.
         close_code: on disconnect, how the connection ended (RFC 6455 section 7.4), else 0.
         close_reason: on disconnect, the text that came with it.
+        authorizer_ms: on connect, how many milliseconds its authorizer took; None without one.
     """
 
     kind: EventType
@@ -140,6 +158,7 @@ class Event(msgspec.Struct, eq=False):
     handshake: Handshake | None = None
     close_code: int = 0
     close_reason: str = ""
+    authorizer_ms: int | None = None
     _request_id: str | None = None
     _lambda: dict[str, Any] | None = None
 
@@ -203,8 +222,38 @@ class Event(msgspec.Struct, eq=False):
     def event(self) -> dict[str, Any]:
         """The Lambda proxy event that API Gateway would send, with its keys in its order."""
         if self._lambda is None:
-            self._lambda = _BUILDERS[self.kind](self)
+            self._lambda = self._build()
         return self._lambda
+
+    def _build(self) -> dict[str, Any]:
+        return _BUILDERS[self.kind](self)
+
+
+class AuthorizerEvent(Event, eq=False):
+    """A handshake, as its authorizer reads it: the CONNECT event, except for `event`, which is a REQUEST.
+
+    Attributes:
+        method_arn: what its policy must allow.
+    """
+
+    method_arn: str = ""
+
+    @classmethod
+    def of(cls, connect: Event, execute_arn: str) -> AuthorizerEvent:
+        """That of a CONNECT event, with the same request id.
+
+        Args:
+            execute_arn: what the ARN of the Api begins with: "arn:aws:execute-api:REGION:ACCOUNT".
+        """
+        identity = connect.identity
+        arn = f"{execute_arn}:{identity.api_id}/{identity.stage}/{connect.route}"
+        return cls(
+            CONNECT, identity, connect.route, handshake=connect.handshake, _request_id=connect.request_id,
+            method_arn=arn,
+        )  # fmt: skip
+
+    def _build(self) -> dict[str, Any]:
+        return _authorizer_request(self)
 
 
 def _connect(event: Event) -> dict[str, Any]:
@@ -217,10 +266,26 @@ def _connect(event: Event) -> dict[str, Any]:
         built["queryStringParameters"] = dict(handshake.query)
         built["multiValueQueryStringParameters"] = {name: handshake.query.getlist(name) for name in handshake.query}
     _add_stage_variables(built, event.identity)
-    context = {"routeKey": event.route} | _authorizer(event.identity)
+    context = {"routeKey": event.route} | _authorizer(event.identity, event.authorizer_ms)
     built["requestContext"] = context | _common(event)
     built["isBase64Encoded"] = False
     return built
+
+
+def _authorizer_request(event: AuthorizerEvent) -> dict[str, Any]:
+    # Other than in CONNECT, nothing is left out: what is not there is an empty object.
+    handshake = event.handshake or Handshake((), "")
+    headers = _authorizer_headers(event.identity, handshake)
+    return {
+        "type": "REQUEST",
+        "methodArn": event.method_arn,
+        "headers": {name: values[-1] for name, values in headers.items()},
+        "multiValueHeaders": headers,
+        "queryStringParameters": dict(handshake.query),
+        "multiValueQueryStringParameters": {name: handshake.query.getlist(name) for name in handshake.query},
+        "stageVariables": dict(event.identity.stage_variables or {}),
+        "requestContext": {"routeKey": event.route} | _common(event),
+    }
 
 
 def _message(event: Event) -> dict[str, Any]:
@@ -260,8 +325,11 @@ def _add_stage_variables(built: dict[str, Any], identity: Identity) -> None:
         built["stageVariables"] = dict(identity.stage_variables)
 
 
-def _authorizer(identity: Identity) -> dict[str, Any]:
-    return {"authorizer": dict(identity.authorizer)} if identity.authorizer else {}
+def _authorizer(identity: Identity, milliseconds: int | None = None) -> dict[str, Any]:
+    said = dict(identity.authorizer or {})
+    if milliseconds is not None:
+        said["integrationLatency"] = milliseconds
+    return {"authorizer": said} if said else {}
 
 
 def _common(event: Event) -> dict[str, Any]:
@@ -296,8 +364,18 @@ def _forwarded_headers(identity: Identity, handshake: Handshake) -> dict[str, li
         if folded not in _NOT_FORWARDED:
             headers.setdefault(_CANONICAL.get(folded, name), []).append(value)
     if "X-Amzn-Trace-Id" not in headers:
-        headers["X-Amzn-Trace-Id"] = [f"Root=1-{identity.connected_at // 1000:08x}-{secrets.token_hex(12)}"]
+        headers["X-Amzn-Trace-Id"] = [handshake.trace_id(identity.connected_at)]
     headers["X-Forwarded-For"] = [identity.source_ip]
     headers["X-Forwarded-Port"] = [str(handshake.port)]
     headers["X-Forwarded-Proto"] = [handshake.scheme]
+    return _sorted(headers)
+
+
+def _authorizer_headers(identity: Identity, handshake: Handshake) -> dict[str, list[str]]:
+    headers = _forwarded_headers(identity, handshake)
+    sent = {name: values for name, values in headers.items() if name.lower() != "content-length"}
+    return _sorted(sent | {"Connection": ["upgrade"], "content-length": ["0"], "Upgrade": ["websocket"]})
+
+
+def _sorted(headers: dict[str, list[str]]) -> dict[str, list[str]]:
     return dict(sorted(headers.items(), key=lambda item: item[0].lower()))
