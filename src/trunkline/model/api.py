@@ -16,8 +16,9 @@ from trunkline import limits
 from trunkline.errors import DeclarationError
 
 if TYPE_CHECKING:
-    from trunkline.model.events import Event
+    from trunkline.model.events import AuthorizerEvent, Event
     from trunkline.model.expressions import Selector
+    from trunkline.model.identity_sources import IdentitySource
 
 __all__ = [
     "CONNECT_ROUTE",
@@ -76,16 +77,16 @@ class Response(msgspec.Struct, eq=False):
     headers: Mapping[str, str] = _NO_HEADERS
 
 
-class Authorization(msgspec.Struct, eq=False):
-    """What an authorizer decided of a handshake.
+class Authorization(Response, eq=False):
+    """What an authorizer decided of a handshake; a status of 300 and above is the answer to one that is not let in.
 
     Attributes:
         context: what later events of the connection say of it, as `requestContext.authorizer`.
-        refusal: the answer to a client that is not let in; None lets it in.
+        expires_at: when the connection closes, in seconds since the epoch; None for never.
     """
 
-    context: Mapping[str, Any] = _NO_HEADERS
-    refusal: Response | None = None
+    context: Mapping[str, str] = _NO_HEADERS
+    expires_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +111,15 @@ class CompiledAuthorizer:
     """What decides about a handshake, ready to run.
 
     Attributes:
-        decide: from the CONNECT event to the decision; what it raises is an error of the authorizer.
+        decide: from the handshake to the decision. It raises `Refused` for a no in API Gateway's words; whatever else
+            it raises is an error of the authorizer.
         where: file and line of its declaration, for messages to people.
+        identity: what a handshake must have for it to be asked.
     """
 
-    decide: Callable[[Event], Awaitable[Authorization]]
+    decide: Callable[[AuthorizerEvent], Awaitable[Authorization]]
     where: str = ""
+    identity: tuple[IdentitySource, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +135,7 @@ class CompiledApi:
         authorizer: decides about a handshake before the `$connect` route sees it; None lets everyone in.
         ordered: messages of one connection one at a time, in order.
         binary: binary messages are taken; AWS closes with 1003.
+        execute_arn: what the ARNs of its routes begin with, for policies.
     """
 
     name: str
@@ -144,3 +149,4 @@ class CompiledApi:
     ordered: bool = True
     binary: bool = False
     limits: Limits = field(default_factory=Limits)
+    execute_arn: str = "arn:aws:execute-api:us-east-1:123456789012"
