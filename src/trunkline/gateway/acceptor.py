@@ -367,6 +367,7 @@ class Acceptor(asyncio.BufferedProtocol):
             source_ip=gateway.admission.source(_address(self._transport), request.values("x-forwarded-for")),
             user_agent=request.header("user-agent"),
             connected_at=clock.now_ms(),
+            stage_variables=stage.api.stage_variables or None,
         )
         connection = Connection(gateway, stage, identity, self._transport, self._counted)
         self._transport.set_protocol(connection)

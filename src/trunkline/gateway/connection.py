@@ -15,10 +15,11 @@ from trunkline import limits
 from trunkline.connections.base import ConnectionInfo
 from trunkline.errors import SlowConsumer
 from trunkline.gateway import http
-from trunkline.gateway.dispatcher import error_body, log_handler_error
+from trunkline.gateway.dispatcher import error_body, log_handler_error, log_integration_error
 from trunkline.gateway.hangups import has_hung_up
 from trunkline.gateway.lifecycle import State, Trigger, after
 from trunkline.gateway.runner import HANDLER_ERRORS, HandlerTimeout, Runner
+from trunkline.integrations.base import IntegrationError
 from trunkline.model.api import DISCONNECT_ROUTE, CompiledRoute, Response
 from trunkline.model.events import CONNECT, DISCONNECT, Event, Handshake, Identity
 from trunkline.model.ids import request_id
@@ -147,6 +148,11 @@ class Connection(Runner):
             answer = _handshake_answer(response, key, event.request_id)
         except HandlerTimeout:
             response = Response(504, error_body(limits.MESSAGE_TIMEOUT, event))
+            answer = http.refusal(response, event.request_id)
+        except IntegrationError as error:
+            log_integration_error(route, event, error)
+            message = limits.MESSAGE_TIMEOUT if error.status == 504 else limits.MESSAGE_INTERNAL_ERROR
+            response = Response(error.status, error_body(message, event))
             answer = http.refusal(response, event.request_id)
         except HANDLER_ERRORS as error:
             log_handler_error(route, event, error)
@@ -348,6 +354,8 @@ class Connection(Runner):
             await self._invoke(route, event)
         except HandlerTimeout:
             pass  # the sweep has told the log
+        except IntegrationError as error:
+            log_integration_error(route, event, error)
         except HANDLER_ERRORS as error:
             log_handler_error(route, event, error)
         finally:

@@ -10,10 +10,11 @@ from trunkline.model.api import DEFAULT_ROUTE
 from trunkline.tracebacks import explain, is_programs
 
 if TYPE_CHECKING:
+    from trunkline.integrations.base import IntegrationError
     from trunkline.model.api import CompiledApi, CompiledRoute
     from trunkline.model.events import Event
 
-__all__ = ["error_body", "log_handler_error", "select_route", "timed_out"]
+__all__ = ["error_body", "log_handler_error", "log_integration_error", "select_route", "timed_out"]
 
 logger = logging.getLogger("trunkline.handlers")
 
@@ -39,6 +40,14 @@ def log_handler_error(route: CompiledRoute, event: Event, error: BaseException) 
     logger.error(
         "the handler of %s at %s raised; connection %s, request %s\n%s",
         route.key, route.where, event.connection_id, event.request_id, said,
+    )  # fmt: skip
+
+
+def log_integration_error(route: CompiledRoute, event: Event, error: IntegrationError) -> None:
+    """Tell the log what is wrong behind a route; the error's text says it whole."""
+    logger.error(
+        "the integration of %s%s failed: %s; connection %s, request %s",
+        route.key, f" at {route.where}" if route.where else "", error, event.connection_id, event.request_id,
     )  # fmt: skip
 
 

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from trunkline import limits
-from trunkline.gateway.dispatcher import error_body, log_handler_error, select_route, timed_out
+from trunkline.gateway.dispatcher import error_body, log_handler_error, log_integration_error, select_route, timed_out
 from trunkline.gateway.lifecycle import State
 from trunkline.gateway.output import Output
+from trunkline.integrations.base import IntegrationError, IntegrationTimeout, ReplyTooLarge
 from trunkline.model.events import MESSAGE, Event
 from trunkline.wire.frames import check_message_size, encode_message
 
@@ -127,6 +128,10 @@ class Runner(Output):
         """Every message before the client's close frame is handled: answer it."""
         raise NotImplementedError
 
+    def close(self, code: int, reason: str) -> bool:
+        """Begin the closing handshake."""
+        raise NotImplementedError
+
     async def _disconnect(self) -> None:
         """The socket is gone, and every message is handled."""
         raise NotImplementedError
@@ -179,8 +184,16 @@ class Runner(Output):
         """What the client is told of it, if anything."""
         if call.expired and isinstance(error, asyncio.CancelledError):
             return None  # the sweep has told the client
-        log_handler_error(route, event, error)
-        return None if call.expired else encode_message(error_body(limits.MESSAGE_INTERNAL_ERROR, event))
+        message = limits.MESSAGE_INTERNAL_ERROR
+        if isinstance(error, IntegrationError):
+            log_integration_error(route, event, error)
+            if isinstance(error, ReplyTooLarge):
+                self.close(limits.CLOSE_TOO_BIG, limits.REASON_TOO_BIG)
+                return None
+            message = limits.MESSAGE_TIMEOUT if isinstance(error, IntegrationTimeout) else message
+        else:
+            log_handler_error(route, event, error)
+        return None if call.expired else encode_message(error_body(message, event))
 
     def _expire_calls(self, started_before: float, seconds: float) -> None:
         """Cancel the handlers that have run since then."""

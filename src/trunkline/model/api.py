@@ -136,6 +136,7 @@ class CompiledApi:
         ordered: messages of one connection one at a time, in order.
         binary: binary messages are taken; AWS closes with 1003.
         execute_arn: what the ARNs of its routes begin with, for policies.
+        stage_variables: what every event of the stage carries; empty for none.
     """
 
     name: str
@@ -150,3 +151,4 @@ class CompiledApi:
     binary: bool = False
     limits: Limits = field(default_factory=Limits)
     execute_arn: str = "arn:aws:execute-api:us-east-1:123456789012"
+    stage_variables: Mapping[str, str] = field(default_factory=dict)

@@ -16,7 +16,20 @@ from __future__ import annotations
 
 from trunkline.testing.client import Client, Closed, Refused
 from trunkline.testing.context import context
+from trunkline.testing.functions import Function
+from trunkline.testing.lambda_node import lambda_node
 from trunkline.testing.loop import Deadlock, JumpingLoop
 from trunkline.testing.node import TestNode, node
 
-__all__ = ["Client", "Closed", "Deadlock", "JumpingLoop", "Refused", "TestNode", "context", "node"]
+__all__ = [
+    "Client",
+    "Closed",
+    "Deadlock",
+    "Function",
+    "JumpingLoop",
+    "Refused",
+    "TestNode",
+    "context",
+    "lambda_node",
+    "node",
+]

@@ -1,0 +1,1 @@
+"""Lambda functions: where they run."""
