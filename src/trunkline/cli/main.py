@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from trunkline.cli import connect, run
+from trunkline.cli import connect, new, run
 from trunkline.errors import ConfigurationError, DeclarationError, StoreUnavailable
 from trunkline.resources.loading import ProgramFailed
 from trunkline.tracebacks import explain, is_programs
@@ -17,6 +17,7 @@ __all__ = ["app", "main"]
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.command("run")(run.run)
 app.command("connect")(connect.connect)
+app.command("new")(new.new)
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # typer keeps its name to itself
 
 
