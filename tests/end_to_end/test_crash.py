@@ -1,4 +1,4 @@
-"""`kill -9` of a real node under load, again and again: whoever was accepted gets a DISCONNECT.
+"""Ends of a real node that are not in order, `kill -9` under load above all: whoever was accepted gets a DISCONNECT.
 
 15 kills in the suite; `KILLS=50 python -m pytest -s tests/end_to_end/test_crash.py` for more, with the counts.
 """
@@ -17,6 +17,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
+from websockets.sync.client import connect
 
 from trunkline.wire.frames import encode_client_message, encode_close
 from trunkline.wire.handshake import client_request
@@ -63,7 +64,7 @@ async def message(ctx):
 @socket.on("disconnect")
 async def disconnect(ctx):
     note("begun", ctx)
-    await asyncio.sleep(random.random() / 50)
+    await asyncio.sleep(float(os.environ.get("SLOW", random.random() / 50)))
     note("ended", ctx, code=ctx.req.close_code)
 """
 
@@ -71,12 +72,12 @@ async def disconnect(ctx):
 class Node:
     """A `trunkline run` of the program, which can be killed at any moment."""
 
-    def __init__(self, folder, stderr):
+    def __init__(self, folder, stderr, **more):
         environment = {name: value for name, value in os.environ.items() if not name.startswith("TRUNKLINE_")}
         self.process = subprocess.Popen(
             [COMMAND, "run", "crash.py", "--port", "0", "--admin", "off"],
             cwd=folder,
-            env=environment | {"CRASH_LOG": str(folder / "log.jsonl")},
+            env=environment | {"CRASH_LOG": str(folder / "log.jsonl")} | more,
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,
@@ -96,11 +97,15 @@ class Node:
         self.process.stdout.close()
         return sent, time.monotonic()
 
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
+    def stop(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
         self.process.stdout.read()
         self.process.stdout.close()
         return self.process.wait(20)
+
+    def stopped_when_up(self):
+        self.port()
+        return self.stop()
 
 
 # The load.
@@ -246,3 +251,74 @@ def test_after_every_kill_each_accepted_connection_gets_its_disconnect(tmp_path)
         f"so; handlers interrupted and run again: {counts['interrupted']}; in the window: {counts['twice']} DISCONNECTs "
         f"twice, {counts['unwritten']} accepted and not yet written"
     )
+
+
+# Ends that are no crash.
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start the program, with variables of the environment; what still runs at the end is killed."""
+    (tmp_path / "crash.py").write_text(PROGRAM)
+    with contextlib.ExitStack() as stack:
+        stderr = stack.enter_context((tmp_path / "stderr").open("w"))
+
+        def start(**more):
+            node = Node(tmp_path, stderr, **more)
+            stack.callback(lambda: node.process.stdout.closed or node.kill())
+            return node
+
+        yield start
+
+
+def noted(folder, what):
+    if not (folder / "log.jsonl").exists():
+        return []
+    return [event["id"] for story in events(folder, 0).values() for event in story if event["what"] == what]
+
+
+def three_clients(node, stack):
+    port = node.port()
+    for name in range(3):
+        stack.enter_context(connect(f"ws://127.0.0.1:{port}/socket?name={name}", close_timeout=1))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_disconnect_handlers_that_a_stop_cut_off_run_at_the_next_start(tmp_path, start, number):
+    node = start(SLOW="60")
+    with contextlib.ExitStack() as stack:
+        three_clients(node, stack)
+        node.process.send_signal(number)
+        until(lambda: len(noted(tmp_path, "begun")) == 3, "the disconnect handlers never began")
+        assert node.stop(signal.SIGINT) == 0
+    assert noted(tmp_path, "ended") == []
+    assert start().stopped_when_up() == 0
+    assert sorted(noted(tmp_path, "ended")) == sorted(noted(tmp_path, "accepted"))
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["SIGTERM", "SIGINT"])
+def test_a_start_that_is_stopped_in_its_recovery_leaves_the_rest_to_the_next(tmp_path, start, number, code):
+    node = start()
+    with contextlib.ExitStack() as stack:
+        three_clients(node, stack)
+        node.kill()
+    second = start(SLOW="60")
+    until(lambda: len(noted(tmp_path, "begun")) == 3, "the recovery never began")
+    assert second.stop(number) == code
+    assert noted(tmp_path, "ended") == []
+    assert start().stopped_when_up() == 0
+    assert sorted(noted(tmp_path, "ended")) == sorted(noted(tmp_path, "accepted"))
+
+
+def test_a_second_run_in_the_folder_is_refused_in_one_line_and_taken_after_a_kill(tmp_path, start, trunkline):
+    first = start()
+    first.port()
+    environment = {"CRASH_LOG": str(tmp_path / "log.jsonl")}
+    refused = trunkline("run", "crash.py", "--port", "0", cwd=tmp_path, env=environment)
+    line = (
+        f"trunkline: another trunkline run uses {tmp_path}/.trunkline; stop it, or run this one in another folder or "
+        "with --store memory:\n"
+    )
+    assert refused == (2, "", line)
+    first.kill()
+    assert start().stopped_when_up() == 0
