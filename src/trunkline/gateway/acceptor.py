@@ -25,6 +25,7 @@ __all__ = ["Acceptor", "HttpRequest"]
 logger = logging.getLogger("trunkline.gateway")
 
 _CONTENT_LENGTH = b"content-length"
+_LATE_SWEEP = 1.25  # of the time between two
 
 
 class HttpRequest:
@@ -201,8 +202,9 @@ class Acceptor(asyncio.BufferedProtocol):
 
     def sweep(self, now: float) -> None:
         """Cut a client that has not sent a whole request in time, keeps an idle socket open, or does not read."""
-        # A sweep early rather than late: the deadline is a promise.
-        if now + self._gateway.sweep_seconds > self.deadline and (self._task is None or not self._writable.is_set()):
+        # A sweep early rather than late: the deadline is a promise, and the next sweep may be late.
+        latest = now + self._gateway.sweep_seconds * _LATE_SWEEP
+        if latest > self.deadline and (self._task is None or not self._writable.is_set()):
             self._transport.abort()
 
     def leave(self) -> None:
