@@ -11,16 +11,17 @@ import asyncio
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
 
-from trunkline import limits
+from trunkline import clock, limits
 from trunkline.connections.base import ConnectionInfo
 from trunkline.errors import SlowConsumer
 from trunkline.gateway import http
+from trunkline.gateway.authorizers import authorize
 from trunkline.gateway.dispatcher import error_body, log_handler_error, log_integration_error
 from trunkline.gateway.hangups import has_hung_up
 from trunkline.gateway.lifecycle import State, Trigger, after
 from trunkline.gateway.runner import HANDLER_ERRORS, HandlerTimeout, Runner
 from trunkline.integrations.base import IntegrationError
-from trunkline.model.api import DISCONNECT_ROUTE, CompiledRoute, Response
+from trunkline.model.api import CONNECT_ROUTE, DISCONNECT_ROUTE, CompiledRoute, Response
 from trunkline.model.events import CONNECT, DISCONNECT, Event, Handshake, Identity
 from trunkline.model.ids import request_id
 from trunkline.wire.frames import encode_close
@@ -29,6 +30,7 @@ from trunkline.wire.messages import Close, Failed, MessageParser, Ping
 
 if TYPE_CHECKING:
     from trunkline.gateway.server import Gateway, Stage
+    from trunkline.model.api import CompiledApi
 
 __all__ = ["Connection"]
 
@@ -41,8 +43,8 @@ class Connection(Runner):
     """The protocol of one WebSocket connection, from the decision about its handshake to its end."""
 
     __slots__ = (
-        "_close_code", "_close_reason", "_counted", "_deadline", "_parser", "_parting", "_paused_at", "active_at",
-        "opened_at",
+        "_close_code", "_close_reason", "_counted", "_deadline", "_expires_at", "_parser", "_parting", "_paused_at",
+        "active_at", "opened_at",
     )  # fmt: skip
 
     def __init__(
@@ -56,6 +58,7 @@ class Connection(Runner):
         self._close_code = limits.CLOSE_ABNORMAL
         self._close_reason = limits.REASON_ABNORMAL
         self._deadline = 0.0  # when a closing handshake is cut short; 0: none under way
+        self._expires_at: float | None = None  # by the wall clock: it is the token's time, not the loop's
         self._counted = counted  # the key under which its socket is counted
         self._parting = False  # the close is ours and in order: what the client sends before its answer is handled
         self._paused_at = 0.0
@@ -134,15 +137,37 @@ class Connection(Runner):
         self._gateway.alive.add(self)
         if rest:
             self._parser.feed(rest)
-        route = self._stage.api.connect
-        if route is None:
+        api = self._stage.api
+        if api.connect is None and api.authorizer is None:
             self._accept(_handshake_answer(Response(), key, ""))
         else:
-            coro = self._connect(route, handshake, key)
+            coro = self._decide(api, handshake, key)
             self._runner = self._gateway.loop.create_task(coro, context=self._context)
 
-    async def _connect(self, route: CompiledRoute, handshake: Handshake, key: str) -> None:
-        event = Event(CONNECT, self._identity, route.key, handshake=handshake)
+    async def _decide(self, api: CompiledApi, handshake: Handshake, key: str) -> None:
+        event = Event(CONNECT, self._identity, CONNECT_ROUTE, handshake=handshake)
+        if api.authorizer is not None and not await self._is_authorized(api, event):
+            return
+        if api.connect is not None:
+            await self._connect(api.connect, event, key)
+        else:
+            self._runner = None
+            self._accept(_handshake_answer(Response(), key, ""))
+
+    async def _is_authorized(self, api: CompiledApi, event: Event) -> bool:
+        """Ask the authorizer. If not, or if nobody is there any more, that was the end of it."""
+        began = self._gateway.time()
+        decision = await authorize(api, event, self._invoke)
+        if self._state is State.ABANDONED or not _accepts(decision):
+            self._runner = None
+            self._refuse(http.refusal(decision, event.request_id))
+            return False
+        self._identity.authorizer = decision.context
+        self._expires_at = decision.expires_at
+        event.authorizer_ms = round((self._gateway.time() - began) * 1000)
+        return True
+
+    async def _connect(self, route: CompiledRoute, event: Event, key: str) -> None:
         try:
             response = await self._invoke(route, event) or Response()
             answer = _handshake_answer(response, key, event.request_id)
@@ -382,7 +407,7 @@ class Connection(Runner):
     # Sweeps: coarse, one for all connections of the node.
 
     def sweep(self, now: float) -> None:
-        """Enforce what has run out: handler deadline, closing handshake, a hang-up, full queue, idle and life time."""
+        """Enforce what has run out: handler, closing handshake, hang-up, full queue, idle and life time, token."""
         bounds = self._stage.api.limits
         if self._calls:
             self._expire_calls(now - bounds.handler_seconds, bounds.handler_seconds)
@@ -397,6 +422,8 @@ class Connection(Runner):
             now - self.active_at >= bounds.idle_seconds or now - self.opened_at >= bounds.lifetime_seconds
         ):
             self.close(limits.CLOSE_GOING_AWAY, limits.REASON_GOING_AWAY)
+        elif self._expires_at is not None and self._state is _OPEN and clock.now() >= self._expires_at:
+            self.close(limits.CLOSE_POLICY, limits.REASON_EXPIRED)
 
 
 def _accepts(response: Response) -> bool:
