@@ -12,7 +12,7 @@ parameter the last value counts, which is the one that the event shows.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,19 +29,14 @@ _EXPRESSION = re.compile(
 )
 # API Gateway takes any name behind `context.`; eventType and messageDirection, which stand in the event, are not
 # found there all the same, so a handshake that needs them is refused.
-_CONTEXT: dict[str, Callable[[Event], str | None]] = {
-    "apiId": lambda event: event.identity.api_id,
-    "connectedAt": lambda event: str(event.identity.connected_at),
-    "connectionId": lambda event: event.identity.connection_id,
-    "domainName": lambda event: event.identity.domain_name,
-    "domainPrefix": lambda event: event.identity.domain_name.partition(".")[0],
-    "extendedRequestId": lambda event: event.request_id,
-    "identity.sourceIp": lambda event: event.identity.source_ip,
-    "identity.userAgent": lambda event: event.identity.user_agent,
-    "requestId": lambda event: event.request_id,
-    "requestTimeEpoch": lambda _: str(clock.now_ms()),
-    "routeKey": lambda event: event.route,
-    "stage": lambda event: event.identity.stage,
+_OF_IDENTITY = {
+    "apiId": "api_id",
+    "connectedAt": "connected_at",
+    "connectionId": "connection_id",
+    "domainName": "domain_name",
+    "identity.sourceIp": "source_ip",
+    "identity.userAgent": "user_agent",
+    "stage": "stage",
 }
 
 
@@ -60,7 +55,7 @@ class IdentitySource:
             return event.query.get(self.name)
         if self.place == "stageVariables":
             return (event.identity.stage_variables or {}).get(self.name)
-        return _CONTEXT[self.name](event) if self.name in _CONTEXT else None
+        return _of_context(self.name, event)
 
 
 def parse_identity_sources(expressions: Iterable[str]) -> tuple[IdentitySource, ...]:
@@ -75,6 +70,19 @@ def parse_identity_sources(expressions: Iterable[str]) -> tuple[IdentitySource, 
 def are_present(sources: Sequence[IdentitySource], event: Event) -> bool:
     """Whether a handshake has them all, and none of them is empty."""
     return all(source.value(event) for source in sources)
+
+
+def _of_context(name: str, event: Event) -> str | None:
+    if name in _OF_IDENTITY:
+        value = getattr(event.identity, _OF_IDENTITY[name])
+        return None if value is None else str(value)
+    if name == "domainPrefix":
+        return event.identity.domain_name.partition(".")[0]
+    if name == "requestTimeEpoch":
+        return str(clock.now_ms())
+    if name == "routeKey":
+        return event.route
+    return event.request_id if name in {"requestId", "extendedRequestId"} else None
 
 
 def _parse(expression: str) -> IdentitySource:
