@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 import httptools
 
 from trunkline import clock, limits
+from trunkline.gateway.authorizers import two_authorizations
 from trunkline.gateway.connection import Connection
 from trunkline.gateway.http import HttpResponse, encode
 from trunkline.model.events import Handshake, Identity
@@ -323,8 +324,11 @@ class Acceptor(asyncio.BufferedProtocol):
 
     def _upgrade(self, rest: bytes) -> None:
         request = self._request()
-        key = self._check_handshake(request)
         stage = self._gateway.stage_of(request.path)
+        if stage is not None and stage.api.authorizer is not None and len(request.values("authorization")) > 1:
+            self._send_last(two_authorizations())
+            return
+        key = self._check_handshake(request)
         if stage is None:
             self._send_last(HttpResponse.forbidden())
             return
