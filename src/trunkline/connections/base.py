@@ -84,10 +84,13 @@ class Connections(Protocol):
 
 
 class Registry(Protocol):
-    """What the gateway tells of its own connections."""
+    """What the gateway tells of its own connections, and asks of them."""
 
     def add(self, connection_id: str, sink: Sink) -> None:
         """Make a connection addressable."""
 
     def remove(self, connection_id: str) -> None:
         """It is gone."""
+
+    def find(self, api: str, connection_id: str) -> Sink | None:
+        """The connection, if it is open on this node; raises InvalidConnectionId."""

@@ -38,19 +38,19 @@ class LocalConnections:
 
     async def send(self, api: str, connection_id: str, data: str | bytes) -> bool:
         """See `Connections.send`."""
-        sink = self._find(api, connection_id)
+        sink = self.find(api, connection_id)
         if sink is None:
             return False
         return sink.send(self._frame(data, sink.message_bytes))
 
     async def close(self, api: str, connection_id: str, code: int, reason: str) -> bool:
         """See `Connections.close`."""
-        sink = self._find(api, connection_id)
+        sink = self.find(api, connection_id)
         return sink is not None and sink.close(code, reason)
 
     async def info(self, api: str, connection_id: str) -> ConnectionInfo | None:
         """See `Connections.info`."""
-        sink = self._find(api, connection_id)
+        sink = self.find(api, connection_id)
         return None if sink is None else sink.info()
 
     async def fan_out(self, api: str, connection_ids: Sequence[str], data: str | bytes) -> FanOut:
@@ -63,7 +63,7 @@ class LocalConnections:
             try:
                 sink = find(connection_id)
                 if sink is None or sink.api_name != api:
-                    sink = self._find(api, connection_id)
+                    sink = self.find(api, connection_id)
                 if sink is not None and sink.send(self._frame(data, sink.message_bytes)):
                     sent += 1
                 else:
@@ -72,7 +72,8 @@ class LocalConnections:
                 failed[connection_id] = error
         return FanOut(sent, gone, failed)
 
-    def _find(self, api: str, connection_id: str) -> Sink | None:
+    def find(self, api: str, connection_id: str) -> Sink | None:
+        """See `Registry.find`."""
         sink = self._sinks.get(connection_id)
         if sink is not None and sink.api_name == api:
             return sink
