@@ -16,7 +16,6 @@ import msgspec
 
 from trunkline import clock, limits
 from trunkline.model.api import Authorization
-from trunkline.model.policies import Decision, MalformedPolicy, evaluate
 
 if TYPE_CHECKING:
     from trunkline.model.events import AuthorizerEvent
@@ -24,10 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["Refused", "read_authorizer_output"]
 
 _ACTION = "execute-api:Invoke"
-_REFUSALS = {
-    Decision.EXPLICIT_DENY: limits.MESSAGE_DENIED,
-    Decision.IMPLICIT_DENY: limits.MESSAGE_NOT_ALLOWED,
-}
 _KINDS = {b"{": "an object", b"[": "a list", b'"': "a text", b"t": "true", b"f": "false", b"n": "null", b"": "nothing"}
 _DECODING = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -56,9 +51,7 @@ def read_authorizer_output(payload: bytes, event: AuthorizerEvent) -> Authorizat
     """
     output = _read(payload)
     context = _context(output.get("context")) | _principal(output.get("principalId"))
-    decision = _evaluate(output.get("policyDocument"), event)
-    if decision is not Decision.ALLOW:
-        raise Refused(403, _REFUSALS[decision])
+    _check_policy(output.get("policyDocument"), event)
     return Authorization(context=context)
 
 
@@ -116,13 +109,18 @@ def _kind(raw: msgspec.Raw) -> str:
     return chr(bytes(raw)[0])
 
 
-def _evaluate(raw: msgspec.Raw | None, event: AuthorizerEvent) -> Decision:
+def _check_policy(raw: msgspec.Raw | None, event: AuthorizerEvent) -> None:
+    from trunkline.model.policies import Decision, MalformedPolicy, evaluate  # programs without a policy need none
+
     if raw is None:
         raise _malformed("it has no policyDocument")
     try:
-        return evaluate(msgspec.json.decode(raw), _ACTION, event.method_arn, _conditions(event))
+        decision = evaluate(msgspec.json.decode(raw), _ACTION, event.method_arn, _conditions(event))
     except (MalformedPolicy, *_DECODING) as error:
         raise _malformed(f"its policyDocument is no policy: {error}") from None
+    if decision is not Decision.ALLOW:
+        denied = decision is Decision.EXPLICIT_DENY
+        raise Refused(403, limits.MESSAGE_DENIED if denied else limits.MESSAGE_NOT_ALLOWED)
 
 
 def _conditions(event: AuthorizerEvent) -> dict[str, str]:
