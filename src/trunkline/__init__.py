@@ -25,6 +25,7 @@ from trunkline.errors import (
 )
 from trunkline.model.api import Limits
 from trunkline.resources.application import lifespan
+from trunkline.resources.authorizer import Allow
 from trunkline.resources.collection import Collection, Document, Page, collection
 from trunkline.resources.context import Context
 from trunkline.resources.websocket import BroadcastResult, Websocket, websocket
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from trunkline.runtime import open  # noqa: A004
 
 __all__ = [
+    "Allow",
     "AlreadyExists",
     "BroadcastResult",
     "Collection",

@@ -20,10 +20,11 @@ from trunkline.gateway.journal import Journal
 from trunkline.gateway.recovery import recover
 from trunkline.gateway.server import Gateway
 from trunkline.integrations.python import PythonIntegration
-from trunkline.model.api import CONNECT_ROUTE, DISCONNECT_ROUTE, CompiledApi, CompiledRoute
+from trunkline.model.api import CONNECT_ROUTE, DISCONNECT_ROUTE, CompiledApi, CompiledAuthorizer, CompiledRoute
 from trunkline.model.expressions import compile_selector
 from trunkline.model.ids import MAX_EPOCH, ConnectionIds
 from trunkline.resources.application import Application, api_id
+from trunkline.resources.authorizer import PythonAuthorizer
 from trunkline.resources.collection import Collection
 from trunkline.resources.context import running_node
 from trunkline.resources.loading import declared_in, folder_of, load
@@ -178,6 +179,7 @@ def compile_apis(application: Application, limit: Mapping[str, float]) -> list[C
                 routes=routes,
                 connect=connect,
                 disconnect=disconnect,
+                authorizer=_authorizer(application.authorizers.get(name)),
                 ordered=options.ordered,
                 binary=options.binary,
                 limits=replace(options.limits, **limit),  # type: ignore[arg-type]
@@ -207,6 +209,12 @@ def connection_ids(state: Path | None) -> ConnectionIds:
 
 def _route(handler: Handler, *, binary: bool) -> CompiledRoute:
     return CompiledRoute(handler.route, PythonIntegration(handler.function, binary=binary).invoke, str(handler.where))
+
+
+def _authorizer(handler: Handler | None) -> CompiledAuthorizer | None:
+    if handler is None:
+        return None
+    return CompiledAuthorizer(PythonAuthorizer(handler.function).decide, str(handler.where), handler.identity)
 
 
 def _application(program: Program) -> tuple[Application, Path]:

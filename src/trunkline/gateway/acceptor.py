@@ -325,7 +325,7 @@ class Acceptor(asyncio.BufferedProtocol):
     def _upgrade(self, rest: bytes) -> None:
         request = self._request()
         stage = self._gateway.stage_of(request.path)
-        if stage is not None and stage.api.authorizer is not None and len(request.values("authorization")) > 1:
+        if self._upgrades and _is_ambiguous(stage, request):
             self._send_last(two_authorizations())
             return
         key = self._check_handshake(request)
@@ -382,6 +382,11 @@ class Acceptor(asyncio.BufferedProtocol):
 
 class _Refused(Exception):  # noqa: N818
     """Status and text of a refusal."""
+
+
+def _is_ambiguous(stage: Stage | None, request: HttpRequest) -> bool:
+    """Whether an authorizer would have to choose between two tokens."""
+    return stage is not None and stage.api.authorizer is not None and len(request.values("authorization")) > 1
 
 
 def _address(transport: asyncio.Transport) -> str:

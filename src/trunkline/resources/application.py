@@ -84,11 +84,13 @@ class Application:
     Attributes:
         sockets: by name, one of each; every file's handlers are in `handlers`.
         handlers: by socket name, then by route key.
+        authorizers: by socket name, of sockets that have one.
         collections: by name, each handle with its own grant.
     """
 
     sockets: dict[str, Websocket] = field(default_factory=dict)
     handlers: dict[str, dict[str, Handler]] = field(default_factory=dict)
+    authorizers: dict[str, Handler] = field(default_factory=dict)
     collections: dict[str, list[Collection]] = field(default_factory=dict)
     grants: dict[str, list[Websocket]] = field(default_factory=dict)
     lifespans: list[Lifespan] = field(default_factory=list)
@@ -127,6 +129,8 @@ class Application:
         self.grants.setdefault(socket.name, []).append(socket)
 
     def _collect_handlers(self) -> None:
+        from trunkline.resources.websocket import AUTHORIZER
+
         for name, sockets in self.grants.items():
             routes = self.handlers.setdefault(name, {})
             tables = {id(socket.handlers): socket.handlers for socket in sockets}
@@ -134,9 +138,11 @@ class Application:
                 first = routes.setdefault(handler.route, handler)
                 if first is not handler:
                     raise DeclarationError(
-                        f"{handler.where}: route {handler.route!r} of websocket({name!r}) is declared twice; "
+                        f"{handler.where}: {handler.what} of websocket({name!r}) is declared twice; "
                         f"the first is at {first.where}"
                     )
+            if AUTHORIZER in routes:
+                self.authorizers[name] = routes.pop(AUTHORIZER)
             if len(routes) > limits.ROUTES:
                 raise DeclarationError(f"websocket({name!r}) has {len(routes)} routes; the limit is {limits.ROUTES}")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import re
-from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar, overload
@@ -14,18 +14,23 @@ from trunkline import limits as numbers
 from trunkline.errors import DeclarationError, Throttled
 from trunkline.model.api import CONNECT_ROUTE, DEFAULT_ROUTE, DISCONNECT_ROUTE, Limits
 from trunkline.model.expressions import compile_selector
+from trunkline.model.identity_sources import IdentitySource, parse_identity_sources
 from trunkline.resources.application import declare
+from trunkline.resources.authorizer import Allow
 from trunkline.resources.context import Context, current_node
 from trunkline.resources.permissions import SOCKET_WORDS, Declared, caller, check_words, denied
 
 if TYPE_CHECKING:
     from trunkline.connections.base import ConnectionInfo
 
-__all__ = ["BroadcastResult", "Handler", "SocketOptions", "Websocket", "websocket"]
+__all__ = ["AUTHORIZER", "BroadcastResult", "Handler", "SocketOptions", "Websocket", "websocket"]
 
+AUTHORIZER = "$authorizer"  # its key among a socket's handlers; not a route's
 MessageHandler: TypeAlias = Callable[[Context], Coroutine[Any, Any, Any]]
 _Plain = TypeVar("_Plain", bound=Callable[[Context], Coroutine[Any, Any, None]])
 _Replying = TypeVar("_Replying", bound=Callable[[Context], Coroutine[Any, Any, Any]])
+_Decision: TypeAlias = Allow | Mapping[str, Any] | Literal[False] | None
+_Authorizing = TypeVar("_Authorizing", bound=Callable[[Context], Coroutine[Any, Any, _Decision]])
 _EVENTS = {"connect": CONNECT_ROUTE, "disconnect": DISCONNECT_ROUTE, "message": DEFAULT_ROUTE}
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")  # what a stage may be called
 _BACKOFF_SECONDS = (0.05, 0.1, 0.2, 0.4, 0.8)
@@ -53,12 +58,18 @@ class SocketOptions:
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """A handler of a program, where it stands, and where `on` declared it."""
+    """A handler of a program, where it stands, and where `on` or `authorizer` declared it."""
 
     route: str
     function: MessageHandler
     where: Declared
     declared: Declared
+    identity: tuple[IdentitySource, ...] = ()  # of an authorizer
+
+    @property
+    def what(self) -> str:
+        """What it is, for messages to people."""
+        return "the authorizer" if self.route == AUTHORIZER else f"route {self.route!r}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,17 +153,44 @@ class Websocket:
 
         def decorate(function: MessageHandler) -> MessageHandler:
             _check_handler(function, self, event, where)
-            handler = Handler(key, function, _where(function, where), where)
-            for other in self.handlers:
-                # The same line again: its file is run anew, and its socket is of a module that is not.
-                if other.route == key and other.declared != where:
-                    raise DeclarationError(
-                        f"{where}: route {key!r} of {self!r} is declared twice; the first is at {other.where}"
-                    )
-            self.handlers[:] = [*(other for other in self.handlers if other.route != key), handler]
+            self._declare(Handler(key, function, _where(function, where), where))
             return function
 
         return decorate
+
+    def authorizer(self, *, identity: Sequence[str] = ()) -> Callable[[_Authorizing], _Authorizing]:
+        """Declare what decides about every handshake before its connect handler: an `async def` of one argument.
+
+        It lets a client in by returning `Allow(principal, context)`, or a policy that allows it in the form of a
+        Lambda authorizer. None and False refuse with 403, `ctx.res.reject(...)` as it says, an exception with 500,
+        or with 401 if its text is exactly "Unauthorized". The function is returned unchanged.
+
+        Args:
+            identity: what a handshake must have for it to be asked, such as "route.request.header.Authorization";
+                without it the client gets 401. See `trunkline.model.identity_sources`.
+
+        Raises:
+            DeclarationError: not an `async def`, an expression that is none, or a second authorizer.
+        """
+        where = caller()
+        sources = _identity_sources(identity, self, where)
+
+        def decorate(function: _Authorizing) -> _Authorizing:
+            _check_handler(function, self, "authorizer", where)
+            self._declare(Handler(AUTHORIZER, function, _where(function, where), where, sources))
+            return function
+
+        return decorate
+
+    def _declare(self, handler: Handler) -> None:
+        others = [other for other in self.handlers if other.route != handler.route]
+        for other in self.handlers:
+            # The same line again: its file is run anew, and its socket is of a module that is not.
+            if other.route == handler.route and other.declared != handler.declared:
+                raise DeclarationError(
+                    f"{handler.declared}: {handler.what} of {self!r} is declared twice; the first is at {other.where}"
+                )
+        self.handlers[:] = [*others, handler]
 
     async def send(self, connection_id: str, data: str | bytes) -> bool:
         """Send a message: str as text, bytes as binary.
@@ -319,6 +357,17 @@ def _route_key(socket: Websocket, event: str, route: str | None, where: Declared
             f"{where}: route={route!r}: expected a text that does not start with '$'; leave it out for $default"
         )
     return route
+
+
+def _identity_sources(identity: Sequence[str], socket: Websocket, where: Declared) -> tuple[IdentitySource, ...]:
+    if isinstance(identity, str):
+        raise DeclarationError(
+            f"{where}: {socket!r}.authorizer(identity={identity!r}): expected a list, such as identity=[{identity!r}]"
+        )
+    try:
+        return parse_identity_sources(identity)
+    except DeclarationError as error:
+        raise DeclarationError(f"{where}: {error}") from None
 
 
 def _check_handler(function: object, socket: Websocket, event: str, where: Declared) -> None:
