@@ -9,7 +9,6 @@ import shutil
 import sys
 from collections.abc import Iterator
 from importlib.machinery import PathFinder
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -76,6 +75,8 @@ def _check_free(folder: Path) -> None:
 
 def _write(folder: Path, module: str) -> None:
     """All of it or nothing: it is written beside the folder, and then takes its name."""
+    from importlib.resources import files
+
     beside = Path(f".{folder}.{os.getpid()}")
     beside.mkdir()
     try:
