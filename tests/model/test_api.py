@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from trunkline.errors import DeclarationError
-from trunkline.model.api import CompiledApi, CompiledRoute, Limits, Response
+from trunkline.model.api import Authorization, CompiledApi, CompiledAuthorizer, CompiledRoute, Limits, Response
 
 NAMES = ["frame_bytes", "message_bytes", "idle_seconds", "lifetime_seconds", "handler_seconds"]
 
@@ -60,3 +60,26 @@ async def test_a_compiled_api_has_the_defaults_of_a_socket():
     assert (await api.routes["$default"].invoke("x")).body == "x"
     with pytest.raises(dataclasses.FrozenInstanceError):
         api.ordered = False
+
+
+def test_an_authorization_is_a_response_that_lets_in_and_lasts():
+    plain = Authorization()
+    assert isinstance(plain, Response)
+    assert (plain.status, plain.body, plain.context, plain.expires_at) == (200, None, {}, None)
+    full = Authorization(403, "no", context={"a": "b"}, expires_at=1.5)
+    assert (full.status, full.body, full.context, full.expires_at) == (403, "no", {"a": "b"}, 1.5)
+
+
+async def test_a_compiled_authorizer_asks_for_nothing_but_its_own_opinion():
+    async def decide(event):
+        return Authorization(context={"said": event})
+
+    authorizer = CompiledAuthorizer(decide)
+    assert (authorizer.where, authorizer.identity) == ("", ())
+    assert (await authorizer.decide("x")).context == {"said": "x"}
+
+
+def test_an_api_lets_everyone_in_and_has_the_arn_of_a_made_up_account():
+    api = CompiledApi("socket", "api", "socket", None, {})
+    assert api.authorizer is None
+    assert api.execute_arn == "arn:aws:execute-api:us-east-1:123456789012"

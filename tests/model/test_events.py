@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trunkline import clock
-from trunkline.model.events import Event, Handshake, Identity, MultiDict
+from trunkline.model.events import AuthorizerEvent, Event, Handshake, Identity, MultiDict
 
 HOST = "06dsnuqv44.execute-api.us-east-1.amazonaws.com"
 CONNECTED_AT = 1790294513979
@@ -239,6 +239,130 @@ def test_the_authorizer_and_the_stage_variables_have_their_places(kind, keys, fi
     at = keys.index("requestContext")
     assert list(event.event) == [*keys[:at], "stageVariables", *keys[at:]]
     assert list(event.event["requestContext"])[: len(first)] == first
+
+
+# What API Gateway sent with a Lambda authorizer in front of `$connect`: the keys, in their order.
+
+RECORDED_CONTEXT = [
+    "eventType", "extendedRequestId", "requestTime", "messageDirection", "stage", "connectedAt", "requestTimeEpoch",
+    "identity", "requestId", "domainName", "connectionId", "apiId",
+]  # fmt: skip
+RECORDED_CONNECT = ["routeKey", "authorizer", *RECORDED_CONTEXT]
+RECORDED_MESSAGE = ["routeKey", "authorizer", "messageId", *RECORDED_CONTEXT]
+RECORDED_AUTHORIZER = ["_datadog", "scope", "principalId"]
+RECORDED_REQUEST = [
+    "type", "methodArn", "headers", "multiValueHeaders", "queryStringParameters", "multiValueQueryStringParameters",
+    "stageVariables", "requestContext",
+]  # fmt: skip
+RECORDED_HEADERS = [
+    "Authorization", "Connection", "content-length", "Host", "Origin", "Sec-WebSocket-Key", "Sec-WebSocket-Version",
+    "Upgrade", "User-Agent", "X-Amzn-Trace-Id", "X-Forwarded-For", "X-Forwarded-Port", "X-Forwarded-Proto",
+    "X-Mixed-Header", "X-Mode", "X-Probe",
+]  # fmt: skip
+RECORDED_CLIENT = [
+    ("Upgrade", "websocket"), ("Host", HOST), ("Origin", "https://probe.invalid"),
+    ("Sec-WebSocket-Key", "kjWxS8V9gMNkwfgeXCwcrA=="), ("Sec-WebSocket-Version", "13"), ("Connection", "Upgrade"),
+    ("Authorization", "token-1"), ("X-Probe", "marker"), ("X-Mode", "allow"), ("X-Mixed-Header", "ProbeValue"),
+    ("User-Agent", "stackd-native-websocket-lifecycle"),
+]  # fmt: skip
+ARN = "arn:aws:execute-api:us-east-1:123456789012"
+
+
+def authorizer_event(headers=RECORDED_CLIENT, query="", **changes):
+    connect = Event("CONNECT", identity(**changes), "$connect", handshake=Handshake(headers, query))
+    return connect, AuthorizerEvent.of(connect, ARN)
+
+
+def test_an_authorizers_event_has_the_recorded_keys_in_their_order():
+    _, event = authorizer_event(query="marker=x&encoded=a%2Bb+space&repeat=one&repeat=two&tenant=t")
+    built = event.event
+    assert list(built) == RECORDED_REQUEST
+    assert list(built["headers"]) == list(built["multiValueHeaders"]) == RECORDED_HEADERS
+    assert list(built["requestContext"]) == ["routeKey", *RECORDED_CONTEXT]
+    assert list(built["requestContext"]["identity"]) == ["userAgent", "sourceIp"]
+
+
+def test_an_authorizers_event():
+    connect, event = authorizer_event(query="tenant=acme&repeat=one&repeat=two", stage_variables={"phase": "blue"})
+    trace = event.event["headers"]["X-Amzn-Trace-Id"]
+    headers = {
+        "Authorization": "token-1",
+        "Connection": "upgrade",
+        "content-length": "0",
+        "Host": HOST,
+        "Origin": "https://probe.invalid",
+        "Sec-WebSocket-Key": "kjWxS8V9gMNkwfgeXCwcrA==",
+        "Sec-WebSocket-Version": "13",
+        "Upgrade": "websocket",
+        "User-Agent": "stackd-native-websocket-lifecycle",
+        "X-Amzn-Trace-Id": trace,
+        "X-Forwarded-For": "92.234.107.50",
+        "X-Forwarded-Port": "443",
+        "X-Forwarded-Proto": "https",
+        "X-Mixed-Header": "ProbeValue",
+        "X-Mode": "allow",
+        "X-Probe": "marker",
+    }
+    check(
+        event,
+        {
+            "type": "REQUEST",
+            "methodArn": "arn:aws:execute-api:us-east-1:123456789012:06dsnuqv44/probe/$connect",
+            "headers": headers,
+            "multiValueHeaders": {name: [value] for name, value in headers.items()},
+            "queryStringParameters": {"tenant": "acme", "repeat": "two"},
+            "multiValueQueryStringParameters": {"tenant": ["acme"], "repeat": ["one", "two"]},
+            "stageVariables": {"phase": "blue"},
+            "requestContext": context(connect, ("routeKey", "$connect")),
+        },
+    )
+
+
+def test_what_an_authorizer_is_not_sent_is_an_empty_object():
+    _, event = authorizer_event([("Host", HOST)])
+    empty = ("queryStringParameters", "multiValueQueryStringParameters", "stageVariables")
+    assert [event.event[name] for name in empty] == [{}, {}, {}]
+    assert AuthorizerEvent("CONNECT", identity(), "$connect").event["queryStringParameters"] == {}
+
+
+def test_an_authorizer_is_told_one_content_length_and_one_connection():
+    sent = [("Content-Length", "0"), ("Connection", "keep-alive, Upgrade"), ("UPGRADE", "WebSocket"), ("Host", HOST)]
+    _, event = authorizer_event(sent)
+    named = {name: values for name, values in event.event["multiValueHeaders"].items() if name[0] in "cCuU"}
+    assert named == {"Connection": ["upgrade"], "content-length": ["0"], "Upgrade": ["websocket"]}
+
+
+def test_an_authorizers_event_and_connect_are_of_one_request():
+    connect, event = authorizer_event()
+    asked, connected = event.event, connect.event
+    assert asked["requestContext"]["requestId"] == connected["requestContext"]["requestId"] == event.request_id
+    assert asked["requestContext"]["extendedRequestId"] == event.request_id
+    assert asked["requestContext"]["connectionId"] == connected["requestContext"]["connectionId"] == CONNECTION_ID
+    assert asked["headers"]["X-Amzn-Trace-Id"] == connected["headers"]["X-Amzn-Trace-Id"]
+    assert (event.kind, event.route, event.headers["x-mode"]) == ("CONNECT", "$connect", "allow")
+
+
+@pytest.mark.parametrize(
+    ("kind", "latency", "keys", "members"),
+    [
+        ("CONNECT", 1440, RECORDED_CONNECT, [*RECORDED_AUTHORIZER, "integrationLatency"]),
+        ("MESSAGE", None, RECORDED_MESSAGE, RECORDED_AUTHORIZER),
+    ],
+)
+def test_what_an_authorizer_said_stands_where_it_was_recorded(kind, latency, keys, members):
+    said = {"_datadog": "eyJ4", "scope": "this is just a string", "principalId": "foo"}
+    event = Event(kind, identity(authorizer=said), "$connect", authorizer_ms=latency)
+    built = event.event["requestContext"]
+    assert list(built) == keys
+    assert list(built["authorizer"]) == members
+    assert built["authorizer"].get("integrationLatency") == latency
+    assert event.authorizer == said
+
+
+@pytest.mark.parametrize("nothing", [None, {}])
+def test_an_authorizer_that_said_nothing_has_its_latency(nothing):
+    event = Event("CONNECT", identity(authorizer=nothing), "$connect", authorizer_ms=0)
+    assert event.event["requestContext"]["authorizer"] == {"integrationLatency": 0}
 
 
 @pytest.mark.parametrize("kind", ["CONNECT", "MESSAGE", "DISCONNECT"])
