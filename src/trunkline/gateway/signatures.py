@@ -61,12 +61,13 @@ class Verifier:
     """Checks signatures of known keys, for one region.
 
     Args:
-        keys: whose signatures are known.
+        keys: whose signatures are known; None where nobody has said it yet.
         region: the only one that a signature may be for.
     """
 
-    def __init__(self, keys: Iterable[Key], region: str) -> None:
-        self._keys = {key.access_key_id: key for key in keys}
+    def __init__(self, keys: Iterable[Key] | None, region: str) -> None:
+        self.is_configured = keys is not None
+        self._keys = {key.access_key_id: key for key in keys or ()}
         self._region = region
         self._nobody = Key("", secrets.token_hex(20), secrets.token_hex(20))
 

@@ -1,0 +1,143 @@
+"""What the management API answers, byte for byte as API Gateway does."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from os import urandom
+from typing import TYPE_CHECKING
+
+from trunkline import clock, limits
+from trunkline.errors import InvalidConnectionId, MessageTooLarge, SlowConsumer, Throttled
+from trunkline.gateway.http import HttpResponse, date
+from trunkline.model.ids import request_id
+from trunkline.model.policies import Decision
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from trunkline.connections.base import ConnectionInfo
+    from trunkline.errors import SendError
+    from trunkline.gateway.keys import Key
+
+__all__ = [
+    "Answer", "denied", "described", "failure", "forbidden", "gone", "internal_error", "iso", "refused", "too_large",
+]  # fmt: skip
+
+_JSON = "Content-Type: application/json\r\n"
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
+_VARIANTS = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
+
+
+class Answer(HttpResponse):
+    """An answer with API Gateway's headers, in its order and case.
+
+    Args:
+        kind: the name of the error; empty for a success.
+        bare: without what the API itself adds: the request came no further than the door.
+    """
+
+    __slots__ = ("bare", "kind")
+
+    def __init__(self, status: int, body: bytes = b"", kind: str = "", *, bare: bool = False) -> None:
+        super().__init__(status, body)
+        self.kind = kind
+        self.bare = bare
+
+    def encoded(self, *, head_only: bool = False) -> bytes:
+        """Its bytes."""
+        status = self.status
+        length = "" if status == 204 else f"Content-Length: {len(self.body)}\r\n"
+        head = (
+            f"HTTP/1.1 {status} {_PHRASES[status]}\r\nDate: {date()}\r\n"
+            f"{'' if self.bare else _JSON}{length}Connection: {'close' if self.close else 'keep-alive'}\r\n"
+            f"{'' if self.bare else self._ids()}\r\n"
+        ).encode("ascii")
+        return head if head_only else head + self.body
+
+    def _ids(self) -> str:
+        kind = f"x-amzn-ErrorType: {self.kind}\r\n" if self.kind else ""
+        trace = "" if self.kind else f"X-Amzn-Trace-Id: Root=1-{int(clock.now()):08x}-{urandom(12).hex()}\r\n"
+        return f"x-amzn-RequestId: {_uuid()}\r\n{kind}x-amz-apigw-id: {request_id()}\r\n{trace}"
+
+
+def described(info: ConnectionInfo | None) -> Answer:
+    """What is known of a connection; None is one that is gone."""
+    if info is None:
+        return gone()
+    identity = {"sourceIp": info.source_ip}
+    if info.user_agent is not None:
+        identity["userAgent"] = info.user_agent
+    about = {
+        "identity": identity,
+        "connectedAt": iso(info.connected_at),
+        "lastActiveAt": iso(info.last_active_at),
+    }
+    # The layout, too, is API Gateway's.
+    return Answer(200, json.dumps(about, indent=2, separators=(",", " : "), ensure_ascii=False).encode())
+
+
+def iso(time: datetime) -> str:
+    """A time in UTC as ISO 8601, with milliseconds."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S.") + f"{time.microsecond // 1000:03d}Z"
+
+
+# What goes wrong.
+
+
+def too_large() -> Answer:
+    """For a body over the limit, which nobody has read."""
+    return Answer(413, bare=True)
+
+
+def gone() -> Answer:
+    """For a connection that is closed, or not open yet."""
+    return Answer(410, kind="GoneException")
+
+
+def forbidden() -> Answer:
+    """For what is not served here, or not to this caller."""
+    return refused(403, "ForbiddenException", limits.MESSAGE_FORBIDDEN)
+
+
+def failure(error: SendError, connection_id: str) -> Answer:
+    """For what kept a message, or a question, from its connection."""
+    if isinstance(error, InvalidConnectionId):
+        return refused(400, "BadRequestException", f"Invalid connectionId: {connection_id}")
+    if isinstance(error, MessageTooLarge):
+        return too_large()
+    if isinstance(error, SlowConsumer):
+        return refused(429, "LimitExceededException", "The WebSocket client side buffer is full")
+    if isinstance(error, Throttled):
+        return refused(429, "LimitExceededException", limits.MESSAGE_THROTTLED)
+    return refused(503, "ServiceUnavailableException", "Service Unavailable")  # Unreachable: nothing is known
+
+
+def denied(key: Key, action: str, arn: str, decision: Decision) -> Answer:
+    """For a caller who is known, and may not do this."""
+    kind = "session" if key.session_token else "identity-based"
+    article = "a" if key.session_token else "an"
+    why = (
+        f"with an explicit deny in {article} {kind} policy"
+        if decision is Decision.EXPLICIT_DENY
+        else f"because no {kind} policy allows the {action} action"
+    )
+    message = f"User: {key.arn} is not authorized to perform: {action} on resource: {arn} {why}"
+    return refused(403, "AccessDeniedException", message, member="Message")
+
+
+def refused(status: int, kind: str, message: str, *, member: str = "message") -> Answer:
+    """An error with a message."""
+    body = json.dumps({member: message}, separators=(",", ":"), ensure_ascii=False)
+    return Answer(status, body.encode("utf-8", "replace"), kind)
+
+
+def internal_error() -> Answer:
+    """Something of ours is broken; the log has what."""
+    return Answer(500, b'{"message": "Internal server error"}', "InternalServerErrorException")
+
+
+def _uuid() -> str:
+    """A random one, version 4."""
+    raw = urandom(16).hex()
+    return f"{raw[:8]}-{raw[8:12]}-4{raw[13:16]}-{_VARIANTS[raw[16]]}{raw[17:20]}-{raw[20:]}"

@@ -1,0 +1,249 @@
+"""`/{stage}/@connections/{id}`: POST sends to a connection, GET asks about it, DELETE closes it.
+
+Statuses, headers and bodies are API Gateway's. A call about a connection of this node is answered at once; the others
+go through the seam of connections.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from urllib.parse import unquote
+
+from trunkline import clock, limits
+from trunkline.errors import ConfigurationError, InvalidConnectionId, SendError
+from trunkline.gateway.answers import (
+    Answer,
+    denied,
+    described,
+    failure,
+    forbidden,
+    gone,
+    internal_error,
+    iso,
+    refused,
+)
+from trunkline.gateway.signatures import SignatureError, Verifier
+from trunkline.model.addresses import authority, is_loopback
+from trunkline.model.policies import Decision, evaluate
+from trunkline.wire.frames import check_message_size, encode_message
+
+if TYPE_CHECKING:
+    from trunkline.connections.base import Connections, Registry, Sink
+    from trunkline.gateway.acceptor import HttpRequest
+    from trunkline.gateway.admission import Admission
+    from trunkline.gateway.server import Stage
+    from trunkline.model.api import CompiledApi
+
+__all__ = ["Later", "Management", "is_management"]
+
+logger = logging.getLogger("trunkline.gateway")
+
+Later: TypeAlias = Callable[[], Awaitable[Answer]]
+"""What to call and wait for, to get an answer."""
+
+_PATH = re.compile(r"/([^/]+)/(?:@|%40)connections/([^/]+)")
+_AWS_HOST = re.compile(r"([^.]+)\.execute-api\..+")
+_ACTION = "execute-api:ManageConnections"
+_METHODS = frozenset({"POST", "GET", "DELETE"})
+_BY_A_PAGE = frozenset({"origin", "sec-fetch-site"})
+_BY_A_PROXY = frozenset({"forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"})
+_is_this_machine = lru_cache(maxsize=1024)(is_loopback)
+
+
+class _Refusal(Exception):  # noqa: N818
+    """The call ends with this answer."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer)
+        self.answer = answer
+
+
+class _Call(NamedTuple):
+    method: str
+    api: CompiledApi
+    connection_id: str
+    body: bytes
+
+
+class _Host(NamedTuple):
+    api_id: str = ""  # of the Api that it names, if it names one
+    is_public: bool = False
+
+
+class Management:
+    """The management API of a gateway.
+
+    Args:
+        connections: the seam of connections.
+        registry: those of this node.
+        check_id: raises InvalidConnectionId for an id that no gateway made.
+        verifier: knows who may call.
+        admission: knows who is at the other end.
+        verifying: callers of this machine, too, must sign. Others must always.
+        hosts: by which names it may be called, besides those of this machine and of API Gateway.
+        region, account: of the ARNs that policies name.
+    """
+
+    def __init__(
+        self,
+        connections: Connections,
+        registry: Registry,
+        check_id: Callable[[str], object],
+        verifier: Verifier,
+        admission: Admission,
+        *,
+        verifying: bool = False,
+        hosts: Sequence[str] = (),
+        region: str = "us-east-1",
+        account: str = "000000000000",
+    ) -> None:
+        self._connections = connections
+        self._registry = registry
+        self._check_id = check_id
+        self._verifier = verifier
+        self._admission = admission
+        self._verifying = verifying
+        self._hosts = frozenset(host.lower() for host in hosts)
+        self._region = region
+        self._account = account
+        self._host = lru_cache(maxsize=256)(self._look_at_host)
+
+    def respond(self, request: HttpRequest, stages: Mapping[str, Stage]) -> Answer | Later:
+        """The answer, or what to call and wait for to get it."""
+        try:
+            call = self._admit(request, stages)
+        except _Refusal as refusal:
+            return refusal.answer
+        try:
+            sink = self._registry.find(call.api.name, call.connection_id)
+            return partial(self._elsewhere, call) if sink is None else _here(sink, call)
+        except SendError as error:
+            return failure(error, call.connection_id)
+
+    async def _elsewhere(self, call: _Call) -> Answer:
+        """The same of a connection that is not on this node, if it is anywhere."""
+        api, connection_id = call.api.name, call.connection_id
+        try:
+            if call.method == "POST":
+                return _sent(await self._connections.send(api, connection_id, _text(call.body)))
+            if call.method == "GET":
+                return described(await self._connections.info(api, connection_id))
+            closing = self._connections.close(api, connection_id, limits.CLOSE_NORMAL, limits.REASON_DELETED)
+            return _closed(await closing)
+        except SendError as error:
+            return failure(error, connection_id)
+        except Exception:
+            logger.exception("%s of a connection failed", call.method)
+            return internal_error()
+
+    # Who may call.
+
+    def check_public(self, host: str) -> None:
+        """Raises ConfigurationError when others than this machine can come, and nobody could sign."""
+        if not self._verifier.is_configured:
+            raise ConfigurationError(
+                f"at {host} others than this machine may call @connections, so calls must be signed; pass --keys FILE, "
+                "or a file with [] to let nobody call"
+            )
+
+    def _admit(self, request: HttpRequest, stages: Mapping[str, Stage]) -> _Call:
+        named = {name.lower(): value for name, value in request.headers}
+        host = self._host(named.get("host", ""))
+        if host is None or not _BY_A_PAGE.isdisjoint(named):
+            raise _Refusal(forbidden())
+        match = _PATH.fullmatch(request.path)
+        if match is None or request.method not in _METHODS:
+            raise _Refusal(refused(403, "MissingAuthenticationTokenException", "Missing Authentication Token"))
+        stage = stages.get(match[1])
+        if stage is None or host.api_id not in {"", stage.api.api_id}:
+            raise _Refusal(forbidden())
+        connection_id = unquote(match[2])
+        if host.is_public or not self._trusts(request, named):
+            self._authenticate(request, named, stage.api, connection_id)
+        return _Call(request.method, stage.api, connection_id, request.body)
+
+    def _look_at_host(self, header: str) -> _Host | None:
+        """What a Host says; None for one that is not ours."""
+        name, _ = authority(header, "https")
+        if aws := _AWS_HOST.fullmatch(name):
+            return _Host(aws[1])
+        if is_loopback(name):
+            return _Host()
+        return _Host(is_public=True) if name in self._hosts else None
+
+    def _trusts(self, request: HttpRequest, named: Mapping[str, str]) -> bool:
+        """Whether nobody has to sign: in development, on this machine, and not for somebody else."""
+        return (
+            not self._verifying
+            and self._admission.loopback
+            and _is_this_machine(request.peer)
+            and _BY_A_PROXY.isdisjoint(named)
+        )
+
+    def _authenticate(
+        self, request: HttpRequest, named: Mapping[str, str], api: CompiledApi, connection_id: str
+    ) -> None:
+        try:
+            key = self._verifier.verify(request.method, request.path, request.query, request.headers, request.body)
+            self._check_id(connection_id)  # before the policy is asked, as API Gateway does it
+        except SignatureError as error:
+            raise _Refusal(refused(403, error.kind, error.message)) from None
+        except InvalidConnectionId as error:
+            raise _Refusal(failure(error, connection_id)) from None
+        if key.policy is not None:
+            context = self._context(request, named)
+            decision = evaluate(key.policy, _ACTION, self._arn(self._account, api, request.method), context)
+            if decision is not Decision.ALLOW:
+                masked = self._arn("*" * 8 + self._account[-4:], api, request.method)
+                raise _Refusal(denied(key, _ACTION, masked, decision))
+
+    def _arn(self, account: str, api: CompiledApi, method: str) -> str:
+        partition = "aws-cn" if self._region.startswith("cn-") else "aws"
+        resource = f"{api.api_id}/{api.stage}/{method}/@connections/{{connectionId}}"  # literally so, whatever the id
+        return f"arn:{partition}:execute-api:{self._region}:{account}:{resource}"
+
+    def _context(self, request: HttpRequest, named: Mapping[str, str]) -> dict[str, str]:
+        now = clock.now()
+        return {
+            "aws:SourceIp": self._admission.source(request.peer, request.values("x-forwarded-for")),
+            "aws:UserAgent": named.get("user-agent", ""),
+            "aws:CurrentTime": iso(datetime.fromtimestamp(now, UTC)),
+            "aws:EpochTime": str(int(now)),
+        }
+
+
+def is_management(path: str) -> bool:
+    """Whether a raw path is one of this API's, right or wrong."""
+    return "/@connections" in path or "/%40connections" in path
+
+
+# What is done.
+
+
+def _here(sink: Sink, call: _Call) -> Answer:
+    if call.method == "POST":
+        text = _text(call.body)
+        frame = encode_message(text, frame_bytes=limits.FRAME_BYTES)
+        check_message_size(text, frame, sink.message_bytes)
+        return _sent(sink.send(frame))
+    if call.method == "GET":
+        return described(sink.info())
+    return _closed(sink.close(limits.CLOSE_NORMAL, limits.REASON_DELETED))
+
+
+def _text(body: bytes) -> str:
+    """Always a text, whatever the content type says; what is no UTF-8 is U+FFFD."""
+    return body.decode("utf-8", "replace")
+
+
+def _sent(accepted: bool) -> Answer:
+    return Answer(200) if accepted else gone()
+
+
+def _closed(closing: bool) -> Answer:
+    return Answer(204) if closing else gone()
