@@ -30,6 +30,7 @@ KEEPALIVE_IDLE_SECONDS: Final = 30  # a silent client is probed by TCP, never by
 KEEPALIVE_INTERVAL_SECONDS: Final = 10
 KEEPALIVE_PROBES: Final = 3
 UNACKNOWLEDGED_SECONDS: Final = 60  # sent, and not acknowledged by the client's system for so long: it is gone
+STALLED_SECONDS: Final = 60.0  # a client that has not read an HTTP answer for so long is cut
 SLOW_SECONDS: Final = 10.0  # how long an output queue may stay full before the connection is aborted
 SLOW_STEP_SECONDS: Final = 0.1  # a handler that holds the loop for longer is reported
 

@@ -243,7 +243,9 @@ def test_a_busy_port_is_said_with_the_flag_for_another(on_loop, dial):
 
 def test_an_address_that_is_not_ours_cannot_be_listened_at(on_loop, dial):
     async def use(node):
-        with pytest.raises(ConfigurationError, match=r"cannot listen at 192\.0\.2\.1:0: .*; pass another address with --host"):
+        with pytest.raises(
+            ConfigurationError, match=r"cannot listen at 192\.0\.2\.1:0: .*; pass another address with --host"
+        ):
             await node.gateway.listen("192.0.2.1", 0)
         with pytest.raises(ConfigurationError, match=r"cannot listen at nothing\.invalid:0: "):
             await node.gateway.listen("nothing.invalid", 0)
@@ -405,3 +407,42 @@ async def test_a_closed_gateway_looks_no_more():
     await door.close()
     assert door._sweeper is None
     assert door.draining
+
+
+async def status_of(address, text):
+    reader, writer = await asyncio.open_connection(*address)
+    writer.write(text.encode())
+    status = await reader.readline()
+    writer.close()
+    await writer.wait_closed()
+    return int(status.split()[1])
+
+
+def test_ready_says_503_while_the_node_drains():
+    socket = websocket("socket")
+
+    @socket.on("disconnect")
+    async def disconnect(ctx):
+        await asyncio.sleep(0.5)
+
+    async def run():
+        async with trunkline.open([socket]) as node:
+            await node.listen(Settings(port=0))
+            client = testing.TestNode(node).client()
+            await client.handshake("/socket")
+            closing = asyncio.create_task(node.gateway.close())
+            await asyncio.sleep(0.1)
+            status = await status_of(node.admin_address, "GET /ready HTTP/1.1\r\nhost: localhost\r\n\r\n")
+            await closing
+            return status
+
+    assert asyncio.run(run()) == 503
+
+
+def test_a_host_that_is_no_name_is_a_configuration_error():
+    async def run():
+        async with trunkline.open([websocket("socket")]) as node:
+            await node.listen(Settings(host="a" * 64, port=0))
+
+    with pytest.raises(trunkline.ConfigurationError):
+        asyncio.run(run())

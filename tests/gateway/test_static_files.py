@@ -185,3 +185,24 @@ def test_no_time_of_a_client_is_an_error(tmp_path_factory, when):
     file = tmp_path_factory.getbasetemp() / "time.txt"
     file.touch()
     assert get(file.parent, "/time.txt", None, when).status in {200, 304}
+
+
+def test_an_index_that_is_a_link_out_of_the_folder_is_not_served(tmp_path):
+    (tmp_path / "secret").write_text("secret")
+    web = tmp_path / "web"
+    (web / "sub").mkdir(parents=True)
+    (web / "sub" / "index.html").symlink_to(tmp_path / "secret")
+    files = StaticFiles(web)
+    assert files.respond("/sub/index.html", None, None) is None
+    assert files.respond("/sub/", None, None) is None
+
+
+def test_a_link_to_itself_is_not_there(tmp_path):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    assert StaticFiles(tmp_path).respond("/loop", None, None) is None
+
+
+def test_a_time_that_is_too_large_is_not_asked_about(tmp_path):
+    (tmp_path / "a.txt").touch()
+    when = "Mon, 12 Jan 10000000000 13:46:40 GMT"
+    assert StaticFiles(tmp_path).respond("/a.txt", None, when).status == 200

@@ -14,7 +14,7 @@ import msgspec
 from trunkline import limits
 from trunkline.gateway.dispatcher import error_body, log_handler_error
 from trunkline.gateway.http import HttpResponse
-from trunkline.gateway.runner import HANDLER_ERRORS, HandlerTimeout
+from trunkline.gateway.runner import NOT_HANDLERS, HandlerTimeout
 from trunkline.model.api import Authorization, CompiledRoute
 from trunkline.model.authorization import Refused, read_authorizer_output
 from trunkline.model.events import AuthorizerEvent
@@ -58,7 +58,9 @@ async def authorize(api: CompiledApi, connect: Event, invoke: _Invoke) -> Author
         return _refusal(route, event, refused)
     except HandlerTimeout:  # the sweep has told the log
         return _refusal(route, event, Refused(500, limits.MESSAGE_INTERNAL_ERROR))
-    except HANDLER_ERRORS as error:
+    except NOT_HANDLERS:
+        raise
+    except BaseException as error:  # noqa: BLE001 - the authorizer's
         if str(error) == limits.MESSAGE_UNAUTHORIZED:
             return _refusal(route, event, Refused(401, limits.MESSAGE_UNAUTHORIZED))
         log_handler_error(route, event, error)

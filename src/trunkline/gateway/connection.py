@@ -19,7 +19,7 @@ from trunkline.gateway.authorizers import authorize
 from trunkline.gateway.dispatcher import error_body, log_handler_error, log_integration_error
 from trunkline.gateway.hangups import has_hung_up
 from trunkline.gateway.lifecycle import State, Trigger, after
-from trunkline.gateway.runner import HANDLER_ERRORS, HandlerTimeout, Runner
+from trunkline.gateway.runner import NOT_HANDLERS, HandlerTimeout, Runner
 from trunkline.integrations.base import IntegrationError
 from trunkline.model.api import CONNECT_ROUTE, DISCONNECT_ROUTE, CompiledRoute, Response
 from trunkline.model.events import CONNECT, DISCONNECT, Event, Handshake, Identity
@@ -106,9 +106,12 @@ class Connection(Runner):
         """Begin the closing handshake; False if one is under way already or the socket is gone."""
         if self._state is not _OPEN and self._state is not _DRAINING:
             return False
+        has_closed = self._state is _DRAINING and not self._parting
         if self._state is _OPEN:
             self._close_code, self._close_reason = code, reason
         self._send_close(code, reason)
+        if has_closed:
+            self._finish()  # the client's close frame came before ours: nothing is to be waited for
         return True
 
     def drain(self, code: int, reason: str) -> None:
@@ -179,7 +182,9 @@ class Connection(Runner):
             message = limits.MESSAGE_TIMEOUT if error.status == 504 else limits.MESSAGE_INTERNAL_ERROR
             response = Response(error.status, error_body(message, event))
             answer = http.refusal(response, event.request_id)
-        except HANDLER_ERRORS as error:
+        except NOT_HANDLERS:
+            raise
+        except BaseException as error:  # noqa: BLE001 - the handler's
             log_handler_error(route, event, error)
             response = Response(502, error_body(limits.MESSAGE_INTERNAL_ERROR, event))
             answer = http.refusal(response, event.request_id)
@@ -304,6 +309,9 @@ class Connection(Runner):
             self._peer_failed(item)
 
     def _peer_closed(self, close: Close) -> None:
+        if self._state is _GONE:  # it came with messages that had to wait, and its sender has left meanwhile
+            self._close_code, self._close_reason = close.code, close.reason
+            return
         if self._state is _CLOSING:
             self._state = after(self._state, Trigger.PEER_CLOSE)
             self._finish()
@@ -328,6 +336,8 @@ class Connection(Runner):
             self._finish()
             return
         self._close_code, self._close_reason = failed.code, failed.reason
+        if self._state is _GONE:
+            return
         self._send_close(failed.code, failed.reason)
         # The rest of its bytes is read and thrown away, else the kernel answers them with a reset
         # that may overtake our close frame.
@@ -381,7 +391,9 @@ class Connection(Runner):
             pass  # the sweep has told the log
         except IntegrationError as error:
             log_integration_error(route, event, error)
-        except HANDLER_ERRORS as error:
+        except NOT_HANDLERS:
+            raise
+        except BaseException as error:  # noqa: BLE001 - the handler's
             log_handler_error(route, event, error)
         finally:
             self._gateway.ending.discard(self)
@@ -409,6 +421,9 @@ class Connection(Runner):
     def sweep(self, now: float) -> None:
         """Enforce what has run out: handler, closing handshake, hang-up, full queue, idle and life time, token."""
         bounds = self._stage.api.limits
+        if self._runner is not None and self._runner.done():  # it was cancelled before it had begun
+            self._runner = None
+            self._transport.abort()
         if self._calls:
             self._expire_calls(now - bounds.handler_seconds, bounds.handler_seconds)
         if self._deadline and now >= self._deadline and self._state is not _GONE:

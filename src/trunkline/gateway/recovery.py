@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from trunkline import limits
 from trunkline.gateway.dispatcher import log_handler_error, timed_out
-from trunkline.gateway.runner import HANDLER_ERRORS
+from trunkline.gateway.runner import NOT_HANDLERS
 from trunkline.model.api import DISCONNECT_ROUTE, CompiledRoute
 from trunkline.model.events import DISCONNECT, Event
 
@@ -80,7 +80,9 @@ async def _disconnect(api: CompiledApi, entry: Entry, begin: asyncio.Task[None])
     try:
         async with asyncio.timeout(seconds) as deadline:
             await route.invoke(event)
-    except HANDLER_ERRORS as error:
+    except NOT_HANDLERS:
+        raise
+    except BaseException as error:  # noqa: BLE001 - the handler's
         if isinstance(error, asyncio.CancelledError) and begin.cancelling():
             raise  # the start is broken off: the next one begins with this connection
         if not deadline.expired():

@@ -29,10 +29,11 @@ if TYPE_CHECKING:
     from trunkline.model.api import CompiledRoute, Response
     from trunkline.model.events import Identity
 
-__all__ = ["HANDLER_ERRORS", "HandlerTimeout", "Runner"]
+__all__ = ["NOT_HANDLERS", "HandlerTimeout", "Runner"]
 
-# The runner outlives whatever a handler raises: its own CancelledError, and the SystemExit that would end the node.
-HANDLER_ERRORS = (Exception, asyncio.CancelledError, SystemExit)
+# What a handler raises is its own, be it the CancelledError or the SystemExit that would end the runner or the node.
+# Ctrl-C in a script, and the end of a coroutine that nobody waits for, are not.
+NOT_HANDLERS = (KeyboardInterrupt, GeneratorExit)
 _SMALL = 4096  # characters; messages below are bounded by their number
 _OPEN, _DRAINING, _GONE = State.OPEN, State.DRAINING, State.GONE
 
@@ -150,7 +151,9 @@ class Runner(Output):
             response = await route.invoke(event)
             if response is not None and response.body is not None and route.two_way and not call.expired:
                 answer = self._encode(response.body)
-        except HANDLER_ERRORS as error:
+        except NOT_HANDLERS:
+            raise
+        except BaseException as error:  # noqa: BLE001 - the runner outlives it
             answer = self._failed(route, event, call, error)
         finally:
             call.event = None
@@ -168,7 +171,7 @@ class Runner(Output):
         call = self._calls[task] = Call(route, event, self._gateway.time())
         try:
             response = await route.invoke(event)
-        except asyncio.CancelledError:
+        except BaseException:
             if not call.expired:
                 raise
         else:

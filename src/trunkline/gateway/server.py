@@ -17,6 +17,7 @@ from trunkline.gateway.admission import Admission
 from trunkline.gateway.drain import drain
 from trunkline.gateway.hangups import find_dead_peers
 from trunkline.gateway.http import HttpResponse
+from trunkline.gateway.management import is_management
 from trunkline.gateway.static_files import StaticFiles
 from trunkline.gateway.watch import LoopWatch
 from trunkline.model.addresses import is_loopback
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from trunkline.connections.base import Registry
     from trunkline.gateway.connection import Connection
     from trunkline.gateway.journal import Journal
+    from trunkline.gateway.management import Later, Management
     from trunkline.gateway.output import Output
     from trunkline.model.api import CompiledApi
     from trunkline.model.ids import ConnectionIds
@@ -55,6 +57,7 @@ class Gateway:
         connections: is told of every connection that can be sent to.
         web: folder of static files, or None.
         admission: who is let in; None for the rules without caps, proxies and further origins.
+        management: answers calls about connections; None refuses them.
         journal: is told of every connection that is accepted and of its end; None keeps none.
         context: what context variables hold where handlers run.
     """
@@ -67,6 +70,7 @@ class Gateway:
         *,
         web: Path | None = None,
         admission: Admission | None = None,
+        management: Management | None = None,
         journal: Journal | None = None,
         context: contextvars.Context | None = None,
     ) -> None:
@@ -76,6 +80,7 @@ class Gateway:
         self.ids = ids
         self.connections = connections
         self.admission = admission or Admission()
+        self.management = management
         self.journal = journal
         self.context = context if context is not None else contextvars.copy_context()
         self.buffer = memoryview(bytearray(limits.READ_BYTES))
@@ -88,6 +93,7 @@ class Gateway:
         self._touched: list[Output] = []
         self._watch: LoopWatch | None = None
         self._servers: list[asyncio.Server] = []
+        self._admin_servers: list[asyncio.Server] = []
         self.sweep_seconds = min([1.0, *(self._sweep_interval(stage.api) for stage in self.stages.values())])
         self._sweeper: asyncio.TimerHandle | None = self.loop.call_later(self.sweep_seconds, self._sweep)
 
@@ -107,39 +113,51 @@ class Gateway:
         if self._watch is None:
             self._watch = LoopWatch(self.loop)
         self.admission.loopback = self.admission.loopback and is_loopback(host)
-        return await self._listen(lambda: Acceptor(self, self.answer), host, port, "--port")
+        if self.management is not None and not self.admission.loopback:
+            self.management.check_public(host)
+        return await self._listen(lambda: Acceptor(self, self.answer), host, port, "--port", self._servers)
 
     async def listen_admin(self, host: str, port: int) -> int:
         """Serve `/live` and `/ready` at an address of their own; see `listen`."""
-        return await self._listen(lambda: Acceptor(self, self.answer_admin, upgrades=False), host, port, "--admin")
+        answering = lambda: Acceptor(self, self.answer_admin, upgrades=False)  # noqa: E731
+        return await self._listen(answering, host, port, "--admin", self._admin_servers)
 
-    async def _listen(self, factory: Callable[[], Acceptor], host: str, port: int, flag: str) -> int:
+    async def _listen(
+        self, factory: Callable[[], Acceptor], host: str, port: int, flag: str, servers: list[asyncio.Server]
+    ) -> int:
         try:
             server = await self.loop.create_server(factory, host, port, backlog=4096)
+        except UnicodeError:
+            raise ConfigurationError(f"{host!r} is no host name or address; pass another with {flag}") from None
         except OSError as error:
             raise ConfigurationError(_why_no_listener(error, host, port, flag)) from None
         find_dead_peers(server.sockets)
-        self._servers.append(server)
+        servers.append(server)
         return int(server.sockets[0].getsockname()[1])
 
     # Plain HTTP.
 
     async def answer(self, request: HttpRequest) -> HttpResponse:
         """A request at the clients' address that is no handshake."""
+        if is_management(request.path):
+            answer = self.manage(request)
+            return answer if isinstance(answer, HttpResponse) else await answer()
         if self.stage_of(request.path) is not None:
             return HttpResponse.text(
                 426,
                 "this is a WebSocket: connect to it with ws:// and a WebSocket client",
                 {"upgrade": "websocket"},
             )
-        if "/@connections/" in request.path or "/%40connections/" in request.path:
-            return HttpResponse.forbidden()
         if self._web is None:
             return HttpResponse.text(404, "nothing is here; pass --web DIR to serve a folder of static files")
         if request.method not in {"GET", "HEAD"}:
             return HttpResponse.text(405, "static files take GET and HEAD", {"allow": "GET, HEAD"})
         found = self._web.respond(request.path, request.header("if-none-match"), request.header("if-modified-since"))
         return found or HttpResponse.text(404, "no such file")
+
+    def manage(self, request: HttpRequest) -> HttpResponse | Later:
+        """The answer to a management call, or what to call and wait for to get it."""
+        return HttpResponse.forbidden() if self.management is None else self.management.respond(request, self.stages)
 
     async def answer_admin(self, request: HttpRequest) -> HttpResponse:
         """A request at the admin address. A web page must not drive it: see DESIGN of the door."""
@@ -200,6 +218,8 @@ class Gateway:
         for door in list(self.doors):
             door.leave()
         await drain(self, code, reason, seconds)
+        for server in self._admin_servers:  # until now they said that the node is not ready
+            server.close()
         for door in list(self.doors):
             door.abort()
         if self._sweeper is not None:

@@ -51,10 +51,10 @@ class StaticFiles:
             return None
         try:
             file = self.folder.joinpath(*names).resolve()
-            if not file.is_relative_to(self.folder):
-                return None
-            return file / "index.html" if file.is_dir() else file
-        except OSError:
+            if file.is_dir():
+                file = (file / "index.html").resolve()
+            return file if file.is_relative_to(self.folder) else None
+        except (OSError, RuntimeError):  # RuntimeError: a link that leads to itself
             return None
 
 
@@ -70,5 +70,5 @@ def _unchanged(etag: str, status: os.stat_result, if_none_match: str | None, if_
         return False
     try:
         return int(status.st_mtime) <= parsedate_to_datetime(if_modified_since).timestamp()
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False
