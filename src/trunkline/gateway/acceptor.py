@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, cast
 import httptools
 
 from trunkline import clock, limits
+from trunkline.gateway.answers import Answer, too_large
 from trunkline.gateway.authorizers import two_authorizations
 from trunkline.gateway.connection import Connection
 from trunkline.gateway.http import HttpResponse, encode
+from trunkline.gateway.management import is_management
 from trunkline.model.events import Handshake, Identity
 from trunkline.wire.handshake import HandshakeError, check_upgrade, is_upgrade, parse_subprotocols
 from trunkline.wire.requests import check_extensions, check_line, check_request
@@ -19,6 +21,7 @@ from trunkline.wire.requests import check_extensions, check_line, check_request
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from trunkline.gateway.management import Later
     from trunkline.gateway.server import Gateway, Stage
 
 __all__ = ["Acceptor", "HttpRequest"]
@@ -30,15 +33,19 @@ _LATE_SWEEP = 1.25  # of the time between two
 
 
 class HttpRequest:
-    """One plain HTTP request; its path is raw, as it stood on the wire."""
+    """One plain HTTP request; its path is raw, as it stood on the wire. `peer` is the address that it came from."""
 
-    __slots__ = ("headers", "method", "path", "query")
+    __slots__ = ("body", "headers", "method", "path", "peer", "query")
 
-    def __init__(self, method: str, path: str, query: str, headers: list[tuple[str, str]]) -> None:
+    def __init__(
+        self, method: str, path: str, query: str, headers: list[tuple[str, str]], body: bytes = b"", peer: str = ""
+    ) -> None:
         self.method = method
         self.path = path
         self.query = query
         self.headers = headers
+        self.body = body
+        self.peer = peer
 
     def header(self, name: str) -> str | None:
         """The last value of a header; None without it."""
@@ -60,9 +67,9 @@ class Acceptor(asyncio.BufferedProtocol):
     """
 
     __slots__ = (
-        "_answer", "_body_left", "_bytes", "_counted", "_gateway", "_head_bytes", "_headers", "_in_head", "_leaving",
-        "_line", "_lingering", "_parser", "_refusal", "_requests", "_task", "_transport", "_upgrades", "_url",
-        "_writable", "deadline",
+        "_answer", "_answered", "_body", "_body_left", "_body_size", "_bytes", "_counted", "_gateway", "_head_bytes",
+        "_headers", "_in_head", "_leaving", "_line", "_lingering", "_parser", "_paused", "_peer", "_refusal",
+        "_requests", "_task", "_transport", "_upgrades", "_url", "_writable", "deadline",
     )  # fmt: skip
 
     def __init__(
@@ -83,12 +90,17 @@ class Acceptor(asyncio.BufferedProtocol):
         self._in_head = True
         self._line: bytes | None = b""  # what came of a request's first line; None once it is whole
         self._body_left = 0  # of a body of known length
+        self._body: list[bytes] = []
+        self._body_size = 0
         self._counted = ""  # the key under which this socket is counted
         self._refusal: tuple[int, str] | None = None  # decided before its request came
         self._lingering = False
         self._writable = asyncio.Event()
         self._writable.set()
-        self._requests: list[tuple[HttpRequest, bool]] = []
+        self._requests: list[tuple[HttpRequest, bool, Later | None]] = []
+        self._answered = 0  # requests of one read, at once
+        self._paused = False
+        self._peer = ""
         self._task: asyncio.Task[None] | None = None
         self._leaving = False
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)
@@ -98,8 +110,9 @@ class Acceptor(asyncio.BufferedProtocol):
         """A client came."""
         self._transport = cast("asyncio.Transport", transport)
         self._gateway.doors.add(self)
+        self._peer = _address(self._transport)
         if self._upgrades:
-            self._enter(_address(self._transport))
+            self._enter(self._peer)
 
     def _enter(self, peer: str) -> None:
         gateway, rules = self._gateway, self._gateway.admission
@@ -147,6 +160,7 @@ class Acceptor(asyncio.BufferedProtocol):
             return
         data = bytes(self._gateway.buffer[:nbytes])
         self._head_bytes += nbytes
+        self._answered = 0
         try:
             rest = self._feed(data)
             if rest is not None:
@@ -156,7 +170,10 @@ class Acceptor(asyncio.BufferedProtocol):
         except httptools.HttpParserCallbackError as error:
             cause = error.__context__
             status, text = cause.args if isinstance(cause, _Refused) else (400, "the request is not valid HTTP/1.1")
-            self._refuse(status, text)
+            if status == 413 and self._upgrades and is_management(self._url.decode("latin-1")):
+                self._send_last(too_large())
+            else:
+                self._refuse(status, text)
         except httptools.HttpParserError:
             self._refuse(400, "the request is not valid HTTP/1.1")
         else:
@@ -225,6 +242,8 @@ class Acceptor(asyncio.BufferedProtocol):
         self._headers = []
         self._url = b""
         self._bytes = 0
+        self._body = []
+        self._body_size = 0
         self._in_head = True
 
     def on_headers_complete(self) -> None:
@@ -252,10 +271,11 @@ class Acceptor(asyncio.BufferedProtocol):
         self._headers.append((name.decode("latin-1"), value.decode("latin-1").strip()))
 
     def on_body(self, body: bytes) -> None:
-        """Some of its body came: nothing here reads one."""
-        self._bytes += len(body)
-        if self._bytes > limits.MESSAGE_BYTES + limits.HEADER_BYTES:
+        """Some of its body came."""
+        self._body_size += len(body)
+        if self._body_size > limits.MESSAGE_BYTES:
             raise _Refused(413, f"the body is longer than {limits.MESSAGE_BYTES} bytes")
+        self._body.append(body)
 
     def on_message_complete(self) -> None:
         """It is whole: answer it."""
@@ -271,46 +291,84 @@ class Acceptor(asyncio.BufferedProtocol):
             check_request(self._url.decode("latin-1"), self._parser.get_http_version(), request.headers)
         except HandshakeError as error:
             raise _Refused(error.status, error.message) from None
-        self._requests.append((request, self._parser.should_keep_alive()))
+        if not self._has_said_all():
+            self._take(request, keep_alive=self._parser.should_keep_alive())
+
+    def _take(self, request: HttpRequest, *, keep_alive: bool) -> None:
+        later = None
+        if self._may_answer_at_once(request):
+            response = self._answer_at_once(request)
+            if isinstance(response, HttpResponse):
+                self._answered += 1
+                self._reply(response, request, keep_alive=keep_alive)
+                self.deadline = self._gateway.time() + limits.HANDSHAKE_SECONDS
+                return
+            later = response
+        self._requests.append((request, keep_alive, later))
         if len(self._requests) > limits.WAITING_MESSAGES:
             raise _Refused(429, f"more than {limits.WAITING_MESSAGES} requests wait for their answers")
         if self._task is None:
             self._task = self._gateway.loop.create_task(self._respond())
+            self._pause()
+
+    def _may_answer_at_once(self, request: HttpRequest) -> bool:
+        idle = self._task is None and self._writable.is_set() and self._answered < limits.WAITING_MESSAGES
+        return idle and self._upgrades and is_management(request.path)
+
+    def _answer_at_once(self, request: HttpRequest) -> HttpResponse | Later:
+        try:
+            return self._gateway.manage(request)
+        except Exception as error:  # noqa: BLE001
+            return _failed(request, error)
 
     def _request(self) -> HttpRequest:
         path, _, query = self._url.decode("latin-1").partition("?")
-        return HttpRequest(self._parser.get_method().decode("ascii"), path, query, self._headers)
+        method = self._parser.get_method().decode("ascii")
+        return HttpRequest(method, path, query, self._headers, b"".join(self._body), self._peer)
 
     async def _respond(self) -> None:
         while self._requests:
             await self._writable.wait()
             if self._has_said_all():
                 break
-            request, keep_alive = self._requests.pop(0)
+            request, keep_alive, later = self._requests.pop(0)
             try:
-                response = await self._answer(request)
-            except Exception:
-                logger.exception("%s %s failed", request.method, request.path)
-                response = HttpResponse.text(500, "internal server error")
+                response = await (self._answer(request) if later is None else later())
+            except Exception as error:  # noqa: BLE001
+                response = _failed(request, error)
             if self._has_said_all():
                 break
-            response.close = response.close or not keep_alive or self._leaving
-            self._transport.write(encode(response, head_only=request.method == "HEAD"))
-            if response.close:
-                self._transport.close()
+            self._reply(response, request, keep_alive=keep_alive)
+        self._resume()
         self._task = None
         if not self._lingering:
             self.deadline = self._gateway.time() + limits.HANDSHAKE_SECONDS
 
+    def _reply(self, response: HttpResponse, request: HttpRequest, *, keep_alive: bool) -> None:
+        response.close = response.close or not keep_alive or self._leaving
+        self._transport.write(_encoded(response, head_only=request.method == "HEAD"))
+        if response.close:
+            self._transport.close()
+
     def _has_said_all(self) -> bool:
         return self._lingering or self._transport.is_closing()
+
+    def _pause(self) -> None:
+        """While an answer is awaited, no more than one read is kept."""
+        self._paused = True
+        self._transport.pause_reading()
+
+    def _resume(self) -> None:
+        if self._paused and not self._transport.is_closing():
+            self._paused = False
+            self._transport.resume_reading()
 
     def _refuse(self, status: int, text: str, headers: dict[str, str] | None = None) -> None:
         self._send_last(HttpResponse.text(status, text, headers))
 
     def _send_last(self, response: HttpResponse) -> None:
         response.close = True
-        self._transport.write(encode(response))
+        self._transport.write(_encoded(response))
         if not self._transport.can_write_eof():
             self._transport.close()
             return
@@ -318,6 +376,7 @@ class Acceptor(asyncio.BufferedProtocol):
         # overtake the answer.
         self._transport.write_eof()
         self._lingering = True
+        self._resume()
         self.deadline = self._gateway.time() + limits.REFUSED_SECONDS
 
     # The handshake.
@@ -354,7 +413,7 @@ class Acceptor(asyncio.BufferedProtocol):
 
     def _find_source(self, request: HttpRequest) -> None:
         """Behind a proxy, the client is known, and counted, only now."""
-        rules, peer = self._gateway.admission, _address(self._transport)
+        rules, peer = self._gateway.admission, self._peer
         if rules.is_proxy(peer):
             key = rules.enter(rules.source(peer, request.values("x-forwarded-for")))
             if key is None:
@@ -370,7 +429,7 @@ class Acceptor(asyncio.BufferedProtocol):
             api_id=stage.api.api_id,
             stage=stage.api.stage,
             domain_name=host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host,
-            source_ip=gateway.admission.source(_address(self._transport), request.values("x-forwarded-for")),
+            source_ip=gateway.admission.source(self._peer, request.values("x-forwarded-for")),
             user_agent=request.header("user-agent"),
             connected_at=clock.now_ms(),
             stage_variables=stage.api.stage_variables or None,
@@ -392,3 +451,14 @@ def _is_ambiguous(stage: Stage | None, request: HttpRequest) -> bool:
 def _address(transport: asyncio.Transport) -> str:
     peer = transport.get_extra_info("peername")
     return str(peer[0]) if peer else ""
+
+
+def _encoded(response: HttpResponse, *, head_only: bool = False) -> bytes:
+    if isinstance(response, Answer):
+        return response.encoded(head_only=head_only)
+    return encode(response, head_only=head_only)
+
+
+def _failed(request: HttpRequest, error: Exception) -> HttpResponse:
+    logger.error("%s %s failed", request.method, request.path, exc_info=error)
+    return HttpResponse.text(500, "internal server error")
