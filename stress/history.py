@@ -99,6 +99,7 @@ class History:
         self.clients: dict[str, Story] = {}
         self.nodes: dict[str, Node] = {}
         self.used: list[Record] = []  # connections of earlier rounds
+        self.left: list[Record] = []  # documents
         self._sends: dict[tuple[str, str | None, str], Send] = {}
         self._broadcasts: dict[tuple[str, str | None], list[Send]] = {}
         takers = {
@@ -111,6 +112,7 @@ class History:
             "close": self._close,
             "node": self._node,
             "id": self.used.append,
+            "document": self.left.append,
         }
         for record in records:
             takers[record.kind.partition("-")[0]](record)

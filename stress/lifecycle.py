@@ -46,7 +46,7 @@ def nothing_after(history: History, found: Findings) -> None:
 
 
 def refused(history: History, found: Findings) -> None:
-    """I-2: of a refused handshake comes no 101, no message, no DISCONNECT; an answer that is no 101 is a refusal."""
+    """I-2: of a refused handshake comes no 101, no message, no DISCONNECT, and nothing is left of it."""
     for story in history.stories:
         answered = story.told.get("client-refused")
         if answered is not None and story.connects:
@@ -57,6 +57,12 @@ def refused(history: History, found: Findings) -> None:
             found.fact(not ran and opened is None, "refused, and then this", story.connected, *ran, opened)
         elif story.connected is None and story.disconnects:
             found.fact(False, "a DISCONNECT of a connection that nobody accepted", story.disconnects[0].begin)
+    for left in history.left:
+        story = history.connections.get(left.connection or "", Story())
+        killed = history.nodes.get(story.process, Node("")).told.get("node-killed")
+        # Between the write and the journal nobody owes it a DISCONNECT.
+        excused = killed is not None and (story.connected is None or _was_unwritten(story, killed))
+        found.fact(excused, "its document is left", left, story.connected)
 
 
 def addressable(history: History, found: Findings) -> None:
@@ -114,11 +120,14 @@ def _check_owed(story: Story, node: Node, lives: list[Node], found: Findings) ->
         return
     after = next((life for life in lives if _began(life) > killed.at), None)
     if after is not None:
-        unwritten = (
-            story.connected is not None and "client-open" not in story.told and _in_window(story.connected, killed)
-        )
         text = "no disconnect handler came to its end after the kill, and the next door is open"
-        found.fact(unwritten, text, story.connected, killed, after.told["node-listening"])
+        found.fact(_was_unwritten(story, killed), text, story.connected, killed, after.told["node-listening"])
+
+
+def _was_unwritten(story: Story, killed: Record) -> bool:
+    """Whether the kill came before its acceptance was in the journal; then its client was told nothing."""
+    end = story.connected
+    return end is not None and end.accepted and "client-open" not in story.told and _in_window(end, killed)
 
 
 def _end(story: Story) -> Iterator[Record | None]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import msgspec
 
@@ -52,7 +52,9 @@ KINDS = {
     "node-term": "SIGTERM is about to be sent",
     "node-killed": "SIGKILL was sent at `at`; it was dead by `until`",
     "node-exited": "status",
+    # What was there when everybody had left.
     "id-used": "a connection of an earlier round",
+    "document-left": "the document that its connect handler wrote, and its disconnect handler would have removed",
 }
 
 
@@ -107,10 +109,10 @@ class Recorder:
         self.process = process
         self._file: BinaryIO = file.open("ab", buffering=0 if durable else 1 << 16)
 
-    def note(self, kind: str, *, at: int | None = None, **fields: object) -> int:
+    def note(self, kind: str, *, at: int | None = None, **fields: Any) -> int:
         """Write a record; returns its time, which is now unless given."""
         now = time.monotonic_ns() if at is None else at
-        self._file.write(_encode(Record(at=now, process=self.process, kind=kind, **fields)) + b"\n")  # type: ignore[arg-type]
+        self._file.write(_encode(Record(at=now, process=self.process, kind=kind, **fields)) + b"\n")
         return now
 
     def flush(self) -> None:

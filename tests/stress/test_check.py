@@ -7,7 +7,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-
 from stress.check import INVARIANTS, check, main, report
 from stress.records import KINDS, Record, Recorder, RecordError, read
 
