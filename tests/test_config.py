@@ -1,6 +1,7 @@
 """Settings: where they come from, which source wins, and what is said of a wrong one."""
 
 import dataclasses
+import re
 
 import pytest
 from hypothesis import given
@@ -86,7 +87,7 @@ def test_a_pyproject_that_says_nothing_of_trunkline_is_nothing(pyproject, text):
     [
         (
             "[tool.trunkline]\nprot = 1\n",
-            r"\[tool.trunkline\] of pyproject.toml sets 'prot'; known are admin, drain, grace, host, limit",
+            r"\[tool.trunkline\] of pyproject.toml sets 'prot'; known are account, admin, drain, grace, host, host_name",
         ),
         ("[tool]\ntrunkline = 5\n", r"has tool.trunkline = 5; expected a table"),
         ("[tool.trunkline\n", r"pyproject.toml cannot be read: "),
@@ -131,6 +132,68 @@ def test_a_flag_that_is_none_was_not_given_and_one_that_is_unknown_is_told(tmp_p
     assert settings(tmp_path, dict.fromkeys(("host", "port", "web")), {}) == Settings()
     with pytest.raises(ConfigurationError, match="the command line sets 'colour'"):
         settings(tmp_path, {"colour": "red"}, {})
+
+
+# Signed calls.
+
+
+def test_who_signs_and_for_what_can_come_from_every_source(pyproject, tmp_path):
+    wanted = Settings(
+        verify_signatures=True,
+        keys="keys.json",
+        host_name=("api.example", "b"),
+        region="eu-central-1",
+        account="123456789012",
+    )
+    names = ("verify_signatures", "keys", "host_name", "region", "account")
+    environ = {
+        "TRUNKLINE_VERIFY_SIGNATURES": "true", "TRUNKLINE_KEYS": "keys.json", "TRUNKLINE_HOST_NAME": "api.example,b",
+        "TRUNKLINE_REGION": "eu-central-1", "TRUNKLINE_ACCOUNT": "123456789012",
+    }  # fmt: skip
+    assert settings(tmp_path, {name: getattr(wanted, name) for name in names}, {}) == wanted
+    assert settings(tmp_path, {}, environ) == wanted
+    folder = pyproject(
+        '[tool.trunkline]\nverify_signatures = true\nkeys = "keys.json"\nhost_name = ["api.example", "b"]\n'
+        'region = "eu-central-1"\naccount = "123456789012"\n'
+    )
+    assert settings(folder, {}, {}) == wanted
+
+
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [
+        ("1", True),
+        ("Yes", True),
+        ("on", True),
+        ("TRUE", True),
+        ("0", False),
+        ("no", False),
+        ("off", False),
+        ("False", False),
+    ],
+)
+def test_a_switch_is_a_word(tmp_path, word, value):
+    assert settings(tmp_path, {}, {"TRUNKLINE_VERIFY_SIGNATURES": word}).verify_signatures is value
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("verify_signatures", "maybe", "sets verify_signatures to 'maybe'; expected true or false"),
+        ("verify_signatures", 2, "sets verify_signatures to 2; expected true or false"),
+        ("keys", 5, "sets keys to 5; expected a text"),
+        ("host_name", "api.example:443", "host_name 'api.example:443': expected a name without a port"),
+        ("host_name", [""], "host_name '': expected a name without a port"),
+        ("host_name", ["a..b"], "host_name 'a..b': expected a name without a port"),
+        ("region", "moon", "sets region to 'moon'; expected an AWS Region, such as us-east-1"),
+        ("region", "eu-central-1/x", "sets region to 'eu-central-1/x'; expected an AWS Region"),
+        ("account", "12345", "sets account to '12345'; expected the 12 digits of an AWS account"),
+        ("account", 123456789012, "sets account to 123456789012; expected a text"),
+    ],
+)
+def test_what_is_wrong_with_them_is_told(tmp_path, name, value, message):
+    with pytest.raises(ConfigurationError, match=re.escape(message)):
+        settings(tmp_path, {name: value}, {})
 
 
 # Limits.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,11 @@ class Settings:
         max_per_address: sockets at a time of one IPv4 address or one IPv6 /64; None for no cap.
         trust_proxy: addresses and networks whose X-Forwarded-For is believed.
         origin: origins whose pages may connect besides those of the same host, and of this machine to this machine.
+        verify_signatures: calls to @connections must be signed, from this machine, too; elsewhere they always must.
+        keys: file of the keys that they may be signed with; None for none.
+        host_name: names under which @connections may be called, besides those of this machine and of API Gateway.
+        region: AWS Region that signatures are for and that ARNs name.
+        account: AWS account that ARNs name.
     """
 
     host: str = "127.0.0.1"
@@ -51,12 +57,33 @@ class Settings:
     max_per_address: int | None = None
     trust_proxy: tuple[str, ...] = ()
     origin: tuple[str, ...] = ()
+    verify_signatures: bool = False
+    keys: str | None = None
+    host_name: tuple[str, ...] = ()
+    region: str = "us-east-1"
+    account: str = "000000000000"
 
 
-_LISTS = ("limit", "trust_proxy", "origin")
+def _check_host_name(text: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*", text):
+        raise ConfigurationError(f"host_name {text!r}: expected a name without a port, such as api.example")
+
+
+_LISTS = ("limit", "trust_proxy", "origin", "host_name")
 _SECONDS = ("grace", "drain")
 _COUNTS = ("max_connections", "max_per_address")
+_SWITCHES = ("verify_signatures",)
+_YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 _LONGEST = 3600.0
+_CHECKS: dict[str, Callable[[str], object]] = {
+    "origin": check_origin,
+    "trust_proxy": parse_network,
+    "host_name": _check_host_name,
+}
+_FORMS = {
+    "region": (re.compile(r"[a-z0-9]+(-[a-z0-9]+)+"), "an AWS Region, such as us-east-1"),
+    "account": (re.compile(r"[0-9]{12}"), "the 12 digits of an AWS account"),
+}
 _CHOICES = {"log_format": ("text", "json"), "log_level": ("debug", "info", "warning", "error")}
 
 
@@ -160,8 +187,12 @@ def _typed(source: str, name: str, value: Any, merged: Settings) -> Any:
         return _count(source, name, value)
     if name in _LISTS:
         return _texts(source, name, value)
+    if name in _SWITCHES:
+        return _switch(source, name, value)
     if not isinstance(value, str):
         raise ConfigurationError(f"{source} sets {name} to {value!r}; expected a text")
+    if name in _FORMS and not _FORMS[name][0].fullmatch(value):
+        raise ConfigurationError(f"{source} sets {name} to {value!r}; expected {_FORMS[name][1]}")
     return _chosen(source, name, value) if name in _CHOICES else value
 
 
@@ -189,10 +220,18 @@ def _texts(source: str, name: str, value: Any) -> tuple[str, ...]:
     texts = (value,) if isinstance(value, str) else value
     if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
         raise ConfigurationError(f"{source} sets {name} to {value!r}; expected a list of texts")
-    check = check_origin if name == "origin" else parse_network
     for text in texts:
-        check(text)
+        _CHECKS[name](text)
     return tuple(texts)
+
+
+def _switch(source: str, name: str, value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    word = str(value).lower()
+    if word not in _YES + _NO:
+        raise ConfigurationError(f"{source} sets {name} to {value!r}; expected true or false")
+    return word in _YES
 
 
 def _chosen(source: str, name: str, value: str) -> str:

@@ -17,8 +17,11 @@ from trunkline.connections.local import LocalConnections
 from trunkline.errors import ConfigurationError
 from trunkline.gateway.admission import Admission
 from trunkline.gateway.journal import Journal
+from trunkline.gateway.keys import keys_of
+from trunkline.gateway.management import Management
 from trunkline.gateway.recovery import recover
 from trunkline.gateway.server import Gateway
+from trunkline.gateway.signatures import Verifier
 from trunkline.integrations.python import PythonIntegration
 from trunkline.model.api import CONNECT_ROUTE, DISCONNECT_ROUTE, CompiledApi, CompiledAuthorizer, CompiledRoute
 from trunkline.model.expressions import compile_selector
@@ -118,8 +121,9 @@ async def open(  # noqa: A001
     Raises:
         ConfigurationError, DeclarationError: the program or the store cannot be had.
     """
-    application, folder = _application(program)
     chosen = settings or Settings()
+    keys = keys_of(chosen)
+    application, folder = _application(program)
     state = folder / _STATE
     documents = open_store(store, state)
     keeping = store != "memory:"
@@ -137,7 +141,18 @@ async def open(  # noqa: A001
             proxies=chosen.trust_proxy,
             origins=chosen.origin,
         )
-        gateway = Gateway(apis, ids, connections, web=web, admission=admission, context=context)
+        management = Management(
+            connections,
+            connections,
+            ids.origin,
+            Verifier(keys, chosen.region),
+            admission,
+            verifying=chosen.verify_signatures,
+            hosts=chosen.host_name,
+            region=chosen.region,
+            account=chosen.account,
+        )
+        gateway = Gateway(apis, ids, connections, web=web, admission=admission, management=management, context=context)
         node = RunningNode(application, gateway, connections, documents, journal)
         context.run(running_node.set, node)
         token = running_node.set(node)

@@ -73,6 +73,22 @@ def run(
         list[str] | None,
         typer.Option(metavar="ORIGIN", help="Let pages of this origin connect; may be repeated."),
     ] = None,
+    verify_signatures: Annotated[
+        bool, typer.Option("--verify-signatures", help="Calls to @connections must be signed, from here, too.")
+    ] = False,
+    keys: Annotated[
+        str | None, typer.Option(metavar="FILE", help="The keys that they are signed with; needed by other hosts.")
+    ] = None,
+    host_name: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Answer calls to @connections under this name; may be repeated."),
+    ] = None,
+    region: Annotated[
+        str | None, typer.Option(metavar="REGION", help="AWS Region of signatures and ARNs; default us-east-1.")
+    ] = None,
+    account: Annotated[
+        str | None, typer.Option(metavar="DIGITS", help="AWS account of ARNs; default 000000000000.")
+    ] = None,
     reload: Annotated[
         bool, typer.Option("--reload", help="Start anew when a Python file changes; for development.")
     ] = False,
@@ -85,6 +101,8 @@ def run(
     flags |= {"log_format": log_format, "log_level": log_level, "grace": grace, "drain": drain}
     flags |= {"max_connections": max_connections, "max_per_address": max_per_address}
     flags |= {"trust_proxy": trust_proxy or None, "origin": origin or None}
+    flags |= {"verify_signatures": verify_signatures or None, "keys": keys, "host_name": host_name or None}
+    flags |= {"region": region, "account": account}
     chosen = settings(folder_of(programs[0]), flags)
     _check(programs, chosen)
     if reload and RELOADING not in os.environ:
@@ -103,6 +121,8 @@ def run(
 
 def _check(programs: list[str], chosen: Settings) -> None:
     """What is better said before a program is run than after it."""
+    from trunkline.gateway.keys import keys_of
+
     for program in programs:
         if programs.count(program) > 1:
             raise ConfigurationError(f"{program} is given more than once")
@@ -111,6 +131,7 @@ def _check(programs: list[str], chosen: Settings) -> None:
     if chosen.web is not None and not Path(chosen.web).is_dir():
         what = "is a file" if Path(chosen.web).exists() else "does not exist"
         raise ConfigurationError(f"--web {chosen.web} {what}; expected a folder of static files")
+    keys_of(chosen)
     if chosen.admin not in {None, "off"}:
         parse_address(str(chosen.admin), "--admin")
 
