@@ -14,10 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from trunkline.config import Settings
 from trunkline.errors import ConfigurationError
+from trunkline.model.addresses import is_loopback
 from trunkline.model.policies import MalformedPolicy, evaluate
 
-__all__ = ["Key", "load_keys"]
+__all__ = ["Key", "keys_of", "load_keys"]
 
 _NAMES = ("AccessKeyId", "Arn", "Policy", "SecretAccessKey", "SessionToken")
 _TEXT = re.compile(r"[!-~]+")
@@ -40,6 +42,29 @@ class Key:
     session_token: str | None = field(default=None, repr=False)
     arn: str = ""
     policy: Mapping[str, Any] | None = None
+
+
+def keys_of(settings: Settings) -> list[Key] | None:
+    """The keys that a node's settings name; None if they name none.
+
+    Raises:
+        ConfigurationError: the file cannot be used, or there is none where calls must be signed.
+    """
+    if settings.keys is not None:
+        return load_keys(settings.keys, settings.account)
+    if settings.verify_signatures:
+        raise ConfigurationError("signatures cannot be verified without keys; pass --keys FILE")
+    if not is_loopback(settings.host):
+        raise needs_keys(settings.host)
+    return None
+
+
+def needs_keys(host: str) -> ConfigurationError:
+    """For a node that others than this machine can reach."""
+    return ConfigurationError(
+        f"others than this machine can reach {host or 'every address'}, so calls to @connections must be signed; "
+        "pass --keys FILE, with [] in it to let nobody call"
+    )
 
 
 def load_keys(file: str, account: str) -> list[Key]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from urllib.parse import unquote
 
 from trunkline import clock, limits
-from trunkline.errors import ConfigurationError, InvalidConnectionId, SendError
+from trunkline.errors import InvalidConnectionId, SendError
 from trunkline.gateway.answers import (
     Answer,
     denied,
@@ -27,6 +27,7 @@ from trunkline.gateway.answers import (
     iso,
     refused,
 )
+from trunkline.gateway.keys import needs_keys
 from trunkline.gateway.signatures import SignatureError, Verifier
 from trunkline.model.addresses import authority, is_loopback
 from trunkline.model.policies import Decision, evaluate
@@ -146,10 +147,7 @@ class Management:
     def check_public(self, host: str) -> None:
         """Raises ConfigurationError when others than this machine can come, and nobody could sign."""
         if not self._verifier.is_configured:
-            raise ConfigurationError(
-                f"at {host} others than this machine may call @connections, so calls must be signed; pass --keys FILE, "
-                "or a file with [] to let nobody call"
-            )
+            raise needs_keys(host)
 
     def _admit(self, request: HttpRequest, stages: Mapping[str, Stage]) -> _Call:
         named = {name.lower(): value for name, value in request.headers}
