@@ -7,13 +7,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from trunkline import clock, limits
-from trunkline.model.events import CONNECT, DISCONNECT, MESSAGE, Event, EventType, Handshake, Identity
+from trunkline.model.events import CONNECT, DISCONNECT, MESSAGE, AuthorizerEvent, Event, EventType, Handshake, Identity
 from trunkline.model.ids import ConnectionIds
 from trunkline.resources.context import Context, running_node
 
 __all__ = ["context"]
 
+_EXECUTE_ARN = "arn:aws:execute-api:us-east-1:123456789012"
 _KINDS: dict[str, tuple[EventType, str]] = {
+    "authorizer": (CONNECT, "$connect"),
     "connect": (CONNECT, "$connect"),
     "message": (MESSAGE, "$default"),
     "disconnect": (DISCONNECT, "$disconnect"),
@@ -24,7 +26,7 @@ _ids = ConnectionIds(secrets.token_bytes(32))
 def context(
     data: str | bytes = "",
     *,
-    event: Literal["connect", "message", "disconnect"] = "message",
+    event: Literal["authorizer", "connect", "message", "disconnect"] = "message",
     connection_id: str | None = None,
     socket: str = "socket",
     route: str | None = None,
@@ -41,7 +43,8 @@ def context(
         data: the message.
         connection_id: whose event it is; without it, a new one: inside a running node, one of that node's.
         route: a custom route's key.
-        headers, query: of the handshake, for a connect handler.
+        headers, query: of the handshake, for an authorizer or a connect handler.
+        authorizer: what the authorizer said, for the handlers that come after it.
         close_code, close_reason: for a disconnect handler.
     """
     kind, key = _KINDS[event]
@@ -56,17 +59,16 @@ def context(
         connected_at=clock.now_ms(),
         authorizer=authorizer,
     )
-    return Context(
-        Event(
-            kind,
-            identity,
-            route or key,
-            data if kind is MESSAGE else "",
-            handshake=Handshake(pairs, query) if kind is CONNECT else None,
-            close_code=close_code if kind is DISCONNECT else 0,
-            close_reason=close_reason if kind is DISCONNECT else "",
-        )
+    made = Event(
+        kind,
+        identity,
+        route or key,
+        data if kind is MESSAGE else "",
+        handshake=Handshake(pairs, query) if kind is CONNECT else None,
+        close_code=close_code if kind is DISCONNECT else 0,
+        close_reason=close_reason if kind is DISCONNECT else "",
     )
+    return Context(AuthorizerEvent.of(made, _EXECUTE_ARN) if event == "authorizer" else made)
 
 
 def _new_id() -> str:
