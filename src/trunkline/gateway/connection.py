@@ -60,7 +60,8 @@ class Connection(Runner):
         self._deadline = 0.0  # when a closing handshake is cut short; 0: none under way
         self._expires_at: float | None = None  # by the wall clock: it is the token's time, not the loop's
         self._counted = counted  # the key under which its socket is counted
-        self._parting = False  # the close is ours and in order: what the client sends before its answer is handled
+        # The close is ours and in order: what the client sends before its answer is handled, until then; 0: it is not.
+        self._parting = 0.0
         self._paused_at = 0.0
         self.opened_at = self.active_at = gateway.time()
 
@@ -118,9 +119,10 @@ class Connection(Runner):
         """Close behind the messages that were received: they are handled and answered first."""
         if self._state is _OPEN:
             self._close_code, self._close_reason = code, reason
-            self._parting = True
+            bound = self._stage.api.limits.handler_seconds
             self._state = after(self._state, Trigger.DRAIN)
-            self._deadline = self._gateway.time() + self._stage.api.limits.handler_seconds
+            self._deadline = self._gateway.time() + bound  # for what has been received
+            self._parting = self._deadline + bound
             self._pause_reading()
             if self._runner is None:
                 self._start_runner()  # it ends at once if there is nothing to do
@@ -316,7 +318,7 @@ class Connection(Runner):
             self._state = after(self._state, Trigger.PEER_CLOSE)
             self._finish()
             return
-        self._parting = False
+        self._parting = 0.0
         self._close_code = close.code
         self._close_reason = close.reason if close.code != limits.CLOSE_NO_STATUS else limits.REASON_NO_STATUS
         self._state = after(self._state, Trigger.PEER_CLOSE)
@@ -356,6 +358,10 @@ class Connection(Runner):
         if self._full_since and now - self._full_since >= limits.SLOW_SECONDS:
             return True
         return self._reading_paused and now - self._paused_at >= limits.PAUSED_SECONDS and self._has_hung_up()
+
+    def _is_behind(self) -> bool:
+        """Whether the client's answer to our close may stand behind what we have not read yet."""
+        return self._reading_paused and not self._writing_paused and not self._gateway.hurried
 
     def _has_hung_up(self) -> bool:
         descriptor = self._transport.get_extra_info("socket")
@@ -429,6 +435,8 @@ class Connection(Runner):
         if self._deadline and now >= self._deadline and self._state is not _GONE:
             if self._state is _DRAINING:
                 self._answer_close()
+            elif now < self._parting and self._is_behind():
+                self._deadline = now + limits.CLOSE_SECONDS
             else:
                 self._transport.abort()
         elif self._is_lost(now):
