@@ -12,7 +12,18 @@ from typing import Any
 from typing_extensions import assert_type
 
 import trunkline
-from trunkline import BroadcastResult, Collection, Context, Document, Limits, Page, Websocket, collection, websocket
+from trunkline import (
+    Allow,
+    BroadcastResult,
+    Collection,
+    Context,
+    Document,
+    Limits,
+    Page,
+    Websocket,
+    collection,
+    websocket,
+)
 
 books = collection("books").allow("reading", "writing")
 assert_type(books, Collection)
@@ -22,8 +33,46 @@ socket = websocket("socket", binary=True, limits=Limits(idle_seconds=60)).allow(
 assert_type(socket, Websocket)
 
 
+@socket.authorizer(identity=["route.request.querystring.token"])
+async def authorize(ctx: Context) -> Allow | None:
+    if ctx.req.query["token"] != "42":
+        return None
+    return Allow("ann", {"team": "blue", "level": 7, "rate": 2.5, "admin": True}, expires_at=2e9)
+
+
+async def as_it_was_declared(ctx: Context) -> None:
+    assert_type(await authorize(ctx), Allow | None)
+
+
+@socket.authorizer()
+async def authorize_as_a_lambda_function(ctx: Context) -> dict[str, Any]:
+    return {"principalId": "ann", "policyDocument": {}}
+
+
+@socket.authorizer()  # type: ignore[type-var]  # pyright: ignore
+async def authorize_with_a_bool(ctx: Context) -> bool:
+    return True
+
+
+@socket.authorizer()  # type: ignore[type-var]  # pyright: ignore
+def authorize_in_a_plain_def(ctx: Context) -> Allow:
+    return Allow("ann")
+
+
+@socket.authorizer  # type: ignore[call-arg, arg-type]  # pyright: ignore
+async def authorize_without_parentheses(ctx: Context) -> Allow:
+    return Allow("ann")
+
+
+socket.authorizer(identity=[b"route.request.header.x"])  # type: ignore[list-item]  # pyright: ignore
+Allow()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+Allow("ann", {"groups": ["a"]})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
+Allow("ann", {}, 2e9)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
 @socket.on("connect")
 async def connect(ctx: Context) -> None:
+    assert_type(ctx.req.authorizer.get("principalId"), str | None)
     assert_type(ctx.req.headers.get("origin"), str | None)
     assert_type(ctx.req.query.getlist("room"), list[str])
     ctx.res.reject(403, "no")

@@ -125,7 +125,7 @@ class Identity:
         source_ip: str,
         user_agent: str | None,
         connected_at: int,
-        authorizer: Mapping[str, Any] | None = None,
+        authorizer: Mapping[str, str] | None = None,
         stage_variables: Mapping[str, str] | None = None,
     ) -> None:
         self.connection_id = connection_id
@@ -194,8 +194,8 @@ class Event(msgspec.Struct, eq=False):
         return self.handshake.query if self.handshake is not None else _EMPTY
 
     @property
-    def authorizer(self) -> Mapping[str, Any]:
-        """What the authorizer said of this connection; empty without one."""
+    def authorizer(self) -> Mapping[str, str]:
+        """What the authorizer said of this connection, every value as a text; empty without one."""
         return self.identity.authorizer or {}
 
     def text(self) -> str:
@@ -326,7 +326,7 @@ def _add_stage_variables(built: dict[str, Any], identity: Identity) -> None:
 
 
 def _authorizer(identity: Identity, milliseconds: int | None = None) -> dict[str, Any]:
-    said = dict(identity.authorizer or {})
+    said: dict[str, Any] = dict(identity.authorizer or {})
     if milliseconds is not None:
         said["integrationLatency"] = milliseconds
     return {"authorizer": said} if said else {}

@@ -33,7 +33,7 @@ def context(
     headers: Mapping[str, str] | Sequence[tuple[str, str]] = (),
     query: str = "",
     source_ip: str = "127.0.0.1",
-    authorizer: Mapping[str, Any] | None = None,
+    authorizer: Mapping[str, str] | None = None,
     close_code: int = limits.CLOSE_NORMAL,
     close_reason: str = "",
 ) -> Context:
