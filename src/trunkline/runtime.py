@@ -23,7 +23,14 @@ from trunkline.gateway.recovery import recover
 from trunkline.gateway.server import Gateway
 from trunkline.gateway.signatures import Verifier
 from trunkline.integrations.python import PythonIntegration
-from trunkline.model.api import CONNECT_ROUTE, DISCONNECT_ROUTE, CompiledApi, CompiledAuthorizer, CompiledRoute
+from trunkline.model.api import (
+    CONNECT_ROUTE,
+    DISCONNECT_ROUTE,
+    CompiledApi,
+    CompiledAuthorizer,
+    CompiledRoute,
+    execute_arn,
+)
 from trunkline.model.expressions import compile_selector
 from trunkline.model.ids import MAX_EPOCH, ConnectionIds
 from trunkline.resources.application import Application, api_id
@@ -132,7 +139,7 @@ async def open(  # noqa: A001
     await documents.open()
     try:
         context = contextvars.copy_context()
-        apis = compile_apis(application, chosen.limit)
+        apis = compile_apis(application, chosen.limit, arn=execute_arn(chosen.region, chosen.account))
         web = None if chosen.web is None else Path(chosen.web)
         connections = LocalConnections(ids.origin)
         admission = Admission(
@@ -176,8 +183,10 @@ async def open(  # noqa: A001
         await documents.close()
 
 
-def compile_apis(application: Application, limit: Mapping[str, float]) -> list[CompiledApi]:
-    """One Api for each socket; its stage is the socket's name."""
+def compile_apis(
+    application: Application, limit: Mapping[str, float], *, arn: str = execute_arn()
+) -> list[CompiledApi]:
+    """One Api for each socket; its stage is the socket's name, and its ARN begins with `arn`."""
     apis = []
     for name, socket in application.sockets.items():
         options = socket.options
@@ -198,6 +207,7 @@ def compile_apis(application: Application, limit: Mapping[str, float]) -> list[C
                 ordered=options.ordered,
                 binary=options.binary,
                 limits=replace(options.limits, **limit),  # type: ignore[arg-type]
+                execute_arn=arn,
             )
         )
     return apis

@@ -257,7 +257,7 @@ async def test_the_function_is_sent_the_handshake_whole_with_the_arn_of_its_stag
     (event,) = function.events
     identity = event["requestContext"]
     assert event["type"] == "REQUEST"
-    assert event["methodArn"] == f"arn:aws:execute-api:us-east-1:123456789012:{identity['apiId']}/test/$connect"
+    assert event["methodArn"] == f"arn:aws:execute-api:us-east-1:000000000000:{identity['apiId']}/test/$connect"
     assert event["queryStringParameters"] == {"a": "2"}
     assert event["multiValueQueryStringParameters"] == {"a": ["1", "2"]}
     assert event["stageVariables"] == {"phase": "blue"}

@@ -5,7 +5,15 @@ import dataclasses
 import pytest
 
 from trunkline.errors import DeclarationError
-from trunkline.model.api import Authorization, CompiledApi, CompiledAuthorizer, CompiledRoute, Limits, Response
+from trunkline.model.api import (
+    Authorization,
+    CompiledApi,
+    CompiledAuthorizer,
+    CompiledRoute,
+    Limits,
+    Response,
+    execute_arn,
+)
 
 NAMES = ["frame_bytes", "message_bytes", "idle_seconds", "lifetime_seconds", "handler_seconds"]
 
@@ -82,4 +90,12 @@ async def test_a_compiled_authorizer_asks_for_nothing_but_its_own_opinion():
 def test_an_api_lets_everyone_in_and_has_the_arn_of_a_made_up_account():
     api = CompiledApi("socket", "api", "socket", None, {})
     assert api.authorizer is None
-    assert api.execute_arn == "arn:aws:execute-api:us-east-1:123456789012"
+    assert api.execute_arn == "arn:aws:execute-api:us-east-1:000000000000"
+
+
+@pytest.mark.parametrize(
+    ("region", "partition"),
+    [("eu-west-1", "aws"), ("us-east-1", "aws"), ("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov")],
+)
+def test_an_arn_begins_with_the_partition_of_its_region(region, partition):
+    assert execute_arn(region, "111122223333") == f"arn:{partition}:execute-api:{region}:111122223333"

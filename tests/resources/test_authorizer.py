@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trunkline import Allow, DeclarationError, Limits, clock, testing, websocket
+from trunkline.config import Settings
 from trunkline.model.authorization import Refused
 from trunkline.model.identity_sources import IdentitySource
-from trunkline.resources.application import Application
+from trunkline.resources.application import Application, api_id
 from trunkline.resources.authorizer import PythonAuthorizer
 from trunkline.runtime import compile_apis
 
@@ -547,6 +548,19 @@ def test_a_declared_authorizer_is_compiled_with_its_place_and_its_sources():
     assert apis["guarded"].authorizer.identity == (IdentitySource("context", "stage"),)
 
 
+async def test_the_arn_that_a_policy_must_allow_is_of_the_region_and_the_account_of_the_settings():
+    arns = []
+
+    async def authorize(ctx):
+        arns.append(ctx.req.event["methodArn"])
+        return lambda_answer("arn:aws:execute-api:eu-west-1:111122223333:*/socket/$connect")
+
+    socket, _ = guarded(authorize)
+    async with testing.node([socket], settings=Settings(region="eu-west-1", account="111122223333")) as node:
+        await node.connect("socket")
+    assert arns == [f"arn:aws:execute-api:eu-west-1:111122223333:{api_id('socket')}/socket/$connect"]
+
+
 # Calling it in a test.
 
 
@@ -566,7 +580,7 @@ async def test_an_authorizer_is_tested_by_calling_it():
 def test_a_context_made_by_hand_has_the_event_of_a_lambda_authorizer():
     ctx = testing.context(event="authorizer", headers={"Authorization": "t"}, query="a=1", socket="chat")
     assert ctx.req.event["type"] == "REQUEST"
-    assert ctx.req.event["methodArn"] == "arn:aws:execute-api:us-east-1:123456789012:0000000000/chat/$connect"
+    assert ctx.req.event["methodArn"] == "arn:aws:execute-api:us-east-1:000000000000:0000000000/chat/$connect"
     assert (ctx.req.headers["authorization"], ctx.req.query["a"], ctx.req.kind) == ("t", "1", "CONNECT")
 
 

@@ -30,6 +30,7 @@ __all__ = [
     "CompiledRoute",
     "Limits",
     "Response",
+    "execute_arn",
 ]
 
 CONNECT_ROUTE = "$connect"
@@ -122,6 +123,12 @@ class CompiledAuthorizer:
     identity: tuple[IdentitySource, ...] = ()
 
 
+def execute_arn(region: str = "us-east-1", account: str = "000000000000") -> str:
+    """What the ARNs of every Api of an account begin with."""
+    kind = "-us-gov" if region.startswith("us-gov-") else "-cn" if region.startswith("cn-") else ""
+    return f"arn:aws{kind}:execute-api:{region}:{account}"
+
+
 @dataclass(frozen=True, slots=True)
 class CompiledApi:
     """An Api as one stage serves it.
@@ -150,5 +157,5 @@ class CompiledApi:
     ordered: bool = True
     binary: bool = False
     limits: Limits = field(default_factory=Limits)
-    execute_arn: str = "arn:aws:execute-api:us-east-1:123456789012"
+    execute_arn: str = field(default_factory=execute_arn)
     stage_variables: Mapping[str, str] = field(default_factory=dict)

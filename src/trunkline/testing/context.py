@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from trunkline import clock, limits
+from trunkline.model.api import execute_arn
 from trunkline.model.events import CONNECT, DISCONNECT, MESSAGE, AuthorizerEvent, Event, EventType, Handshake, Identity
 from trunkline.model.ids import ConnectionIds
 from trunkline.resources.context import Context, running_node
 
 __all__ = ["context"]
 
-_EXECUTE_ARN = "arn:aws:execute-api:us-east-1:123456789012"
 _KINDS: dict[str, tuple[EventType, str]] = {
     "authorizer": (CONNECT, "$connect"),
     "connect": (CONNECT, "$connect"),
@@ -68,7 +68,7 @@ def context(
         close_code=close_code if kind is DISCONNECT else 0,
         close_reason=close_reason if kind is DISCONNECT else "",
     )
-    return Context(AuthorizerEvent.of(made, _EXECUTE_ARN) if event == "authorizer" else made)
+    return Context(AuthorizerEvent.of(made, execute_arn()) if event == "authorizer" else made)
 
 
 def _new_id() -> str:
