@@ -488,3 +488,9 @@ def test_a_multi_dict_is_not_changed_by_its_lists():
     assert many.getlist("a") == ["1"]
     with pytest.raises(TypeError):
         many["a"] = "2"
+
+
+@pytest.mark.parametrize("kind", ["CONNECT", "MESSAGE", "DISCONNECT"])
+def test_an_event_shows_whose_it_is_and_nothing_that_a_client_wrote(kind):
+    event = Event(kind, identity(), "$default", "secret", handshake=Handshake([("cookie", "secret")], "token=secret"))
+    assert repr(event) == f"<{kind} on '$default' of connection {CONNECTION_ID}>"

@@ -112,3 +112,20 @@ def test_missing_fields_fulfil_only_unequal():
         assert not matches([], [Filter("a.b", op, "")])
     assert matches({}, [Filter("a", "!=", "x")])
     assert not matches({"a": "x"}, [Filter("a", "!=", "x")])
+
+
+@pytest.mark.parametrize(
+    ("op", "value"),
+    [
+        ("==", None),
+        ("!=", [{"a": 1}]),
+        ("<", 1),
+        ("<=", 1.5),
+        (">", "a"),
+        (">=", ""),
+        ("startsWith", "a"),
+        ("startsWith", ""),
+    ],
+)
+def test_what_can_be_compared(op, value):
+    check_filter(Filter("a.b", op, value))

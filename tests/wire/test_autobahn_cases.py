@@ -184,6 +184,21 @@ for number, code in enumerate((0, 999, 1004, 1005, 1006, 1016, 1100, 2000, 2999)
 CASES["10.1.1"] = fragments(*(b"*" * min(1300, 65536 - at) for at in range(0, 65536, 1300))), ["*" * 65536]
 
 
+# How many cases each section of Autobahn has. 8 is not used; 9 is mass, 12 and 13 are compression.
+SECTIONS = {
+    "1.1": 8, "1.2": 8, "2": 11, "3": 7, "4.1": 5, "4.2": 5, "5": 20,
+    "6.1": 3, "6.2": 4, "6.3": 2, "6.4": 4, "6.5": 5, "6.6": 11, "6.7": 4, "6.8": 2, "6.9": 4, "6.10": 3, "6.11": 5,
+    "6.12": 8, "6.13": 5, "6.14": 10, "6.15": 1, "6.16": 3, "6.17": 5, "6.18": 5, "6.19": 5, "6.20": 7, "6.21": 8,
+    "6.22": 34, "6.23": 7, "7.1": 6, "7.3": 6, "7.5": 1, "7.7": 13, "7.9": 9, "7.13": 2, "10.1": 1,
+}  # fmt: skip
+
+
+def test_every_case_of_sections_1_to_7_and_10_is_here():
+    expected = [f"{section}.{number}" for section, count in SECTIONS.items() for number in range(1, count + 1)]
+    assert len(expected) == 247
+    assert sorted(CASES) == sorted(expected)
+
+
 def simple(events):
     """A failure by its code alone: its words are not Autobahn's."""
     return [event[1] if event[0:1] == ("Failed",) else event for event in events]

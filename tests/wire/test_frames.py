@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trunkline.errors import MessageTooLarge
 from trunkline.wire import frames
 from trunkline.wire.frames import (
     OP_BINARY,
@@ -14,6 +15,7 @@ from trunkline.wire.frames import (
     OP_CONTINUATION,
     OP_PING,
     OP_TEXT,
+    check_message_size,
     encode_client_message,
     encode_close,
     encode_frame,
@@ -143,6 +145,31 @@ def test_any_reason_fits_and_is_whole_characters(reason):
     payload = encode_close(1000, reason)[2:]
     assert len(payload) <= 125
     assert reason.startswith(payload[2:].decode())
+
+
+@given(st.sampled_from(["a", "é", "𝄞", b"a"]), st.integers(0, 40_000), st.integers(1, 160_000))
+def test_a_message_is_too_large_when_its_bytes_are_over_the_limit_however_it_is_framed(unit, count, limit):
+    data = unit * count
+    size = len(data.encode() if isinstance(data, str) else data)
+    for frame_bytes in (125, 32_768):
+        frame = encode_message(data, frame_bytes=frame_bytes)
+        if size <= limit:
+            check_message_size(data, frame, limit)
+        else:
+            with pytest.raises(
+                MessageTooLarge, match=f"the message has {size:,} bytes; the limit message_bytes is {limit:,}"
+            ):
+                check_message_size(data, frame, limit)
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65_536, 131_072])
+def test_a_message_of_exactly_the_limit_is_not_too_large(size):
+    for data in ("x" * size, b"x" * size):
+        frame = encode_message(data)
+        check_message_size(data, frame, size)
+        if size:
+            with pytest.raises(MessageTooLarge):
+                check_message_size(data, frame, size - 1)
 
 
 def test_the_close_codes_a_peer_may_send():
