@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import trunkline
-from trunkline import DeclarationError, config, errors, limits, testing, websocket
+from trunkline import Allow, DeclarationError, config, errors, limits, testing, websocket
 from trunkline.model.expressions import compile_selector
 from trunkline.stores.base import OPERATORS, Filter, matches
 
@@ -191,7 +191,30 @@ async def test_events_have_the_shape_that_is_shown(pages):
         client = await node.connect("socket", query={"room": "tea"}, headers={"user-agent": "demo/1"})
         await client.send("hello")
         await client.close()
-    assert list(shown) == list(built) == ["CONNECT", "MESSAGE", "DISCONNECT"]
+    assert list(built) == ["CONNECT", "MESSAGE", "DISCONNECT"]
+    assert list(shown) == [*built, "authorizer", "REQUEST"]
+    for name, event in built.items():
+        assert keys_in_order(event) == keys_in_order(shown[name])
+        assert shape(event) == shape(shown[name])
+
+
+async def test_an_authorizers_event_and_what_it_said_have_the_shape_that_is_shown(pages):
+    shown = {
+        block.title: json.loads(block.text) for block in pages(REFERENCE / "events.md") if block.language == "json"
+    }
+    socket, built = websocket("socket"), {}
+
+    @socket.authorizer()
+    async def authorize(ctx):
+        built["REQUEST"] = ctx.req.event
+        return Allow("ann", {"tenant": "acme", "level": 7})
+
+    @socket.on("connect")
+    async def connect(ctx):
+        built["authorizer"] = ctx.req.event["requestContext"]["authorizer"]
+
+    async with testing.node([socket]) as node:
+        await node.connect("socket", query={"room": "tea"}, headers={"user-agent": "demo/1"})
     for name, event in built.items():
         assert keys_in_order(event) == keys_in_order(shown[name])
         assert shape(event) == shape(shown[name])
