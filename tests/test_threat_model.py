@@ -33,7 +33,7 @@ def names_in(file):
 
 def test_every_component_has_threats_and_says_what_is_missing():
     assert list(MODELLED) == [
-        "Wire", "Door", "Connection", "Handlers", "Stores", "Journal", "Connections and ids",
+        "Wire", "Door", "Connection", "Handlers", "Authorizers", "Stores", "Journal", "Connections and ids",
         "Static files and admin listener", "Logs", "Command line and the developer's machine", "Supply chain",
     ]  # fmt: skip
     for name, part in MODELLED.items():
