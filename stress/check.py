@@ -69,6 +69,7 @@ INVARIANTS = (
     Invariant("I-11", "each message has one handler, in one life of the node", handling.once),
     Invariant("I-12", "size, CRC-32 and type as made, once, in frames of at most 32 KiB", delivery.whole),
     Invariant("I-13", "the name inside a message is that of its receiver", delivery.addressed),
+    Invariant("I-15", "when a send to whoever saw a 101 was False, all later ones are", lifecycle.gone_for_good),
     Invariant("7.9 I-19", "after SIGTERM all is handled, clients see 1001, exit 0 in 30 s", handling.drained),
 )  # fmt: skip
 

@@ -9,31 +9,31 @@ from typing import TypeAlias
 
 from stress.client import Client
 from stress.field import Field, Tally, together
+from stress.posts import learn
 from stress.scenarios import body, leave
 
 __all__ = ["churn", "visit_again_and_again"]
 
 Way: TypeAlias = Callable[[Field, Tally, Client, Random], Awaitable[None]]
 AT_ONCE = 12
-EACH = 40  # attempts of each way
 PIPELINED = 5
 
 
 async def churn(field: Field) -> None:
     """So many attempts, a few at a time; each way of coming and going has its counts."""
-    tally = field.tally("churn")
-    waiting = [way for _ in range(EACH) for way in WAYS]
+    tally, each = field.tally("churn"), field.times(40)
+    waiting = [way for _ in range(each) for way in WAYS]
     field.random(f"ways {tally.connections}").shuffle(waiting)
 
     async def visit_after_visit() -> None:
         while waiting:
             way = waiting.pop()
             client, random = field.client(tally, random_path(waiting))
+            await field.spread(random, len(WAYS) * each // AT_ONCE)
             await way(field, tally, client, random)
             if not await client.until(lambda client=client: client.lost):  # type: ignore[misc]
                 tally.problems.append(f"{way.__name__}: {client.name} is still there")
                 client.vanish()
-            await field.spread(random, len(WAYS) * EACH * 2 // AT_ONCE)
 
     await together(visit_after_visit() for _ in range(AT_ONCE))
 
@@ -129,8 +129,8 @@ WAYS: tuple[Way, ...] = (
 # While nodes end.
 
 
-async def visit_again_and_again(field: Field, tally: Tally, over: asyncio.Event) -> None:
-    """Connect, talk, send to others, leave, wherever the node is now; until it is over."""
+async def visit_again_and_again(field: Field, tally: Tally, ids: list[str], over: asyncio.Event) -> None:
+    """Connect, talk, send to others, leave, wherever the node is now; until it is over. `ids` may be posted to."""
     others: list[str] = []
     while not over.is_set():
         client, random = field.client(tally, "stress")
@@ -141,6 +141,8 @@ async def visit_again_and_again(field: Field, tally: Tally, over: asyncio.Event)
             await asyncio.sleep(random.uniform(0.02, 0.1))
             continue
         others = [*others[-3:], client.name]
+        if random.random() < 0.3:
+            await learn(client, ids)
         await _talk(client, random, others, over)
         await leave(client, random)
 

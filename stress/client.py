@@ -34,7 +34,7 @@ class Client(asyncio.Protocol):
         small: its receive buffer is, so that it is soon full.
         status: of the answer to the handshake; 0 before there is one.
         got: how many messages came, by their form.
-        last: the payload of the last message.
+        last: the payload of its last reply.
         code: of the server's close frame; 0 before there is one.
         lost: the socket is gone.
     """
@@ -217,8 +217,10 @@ class Client(asyncio.Protocol):
             self.note("received", form="unknown", reason=repr(arrived.payload[:200]))
 
     def _message(self, arrived: Arrived) -> None:
-        payload = self.last = arrived.payload
+        payload = arrived.payload
         about = _about(payload)
+        if about["form"] not in {"send", "broadcast"}:
+            self.last = payload
         self.got[about["form"]] += 1
         body = {"size": len(payload), "crc": zlib.crc32(payload), "binary": arrived.opcode == BINARY}
         self.note("received", frame=arrived.frame, **body, **about)

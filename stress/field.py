@@ -44,6 +44,7 @@ class Field:
     Attributes:
         seconds: over how many a round is spread.
         whole: with what takes ten seconds and cannot be shorter.
+        scale: how much is done in it; the number of clients is the same.
     """
 
     def __init__(self, node: Node, recorder: Recorder, seed: int) -> None:
@@ -51,6 +52,7 @@ class Field:
         self.recorder = recorder
         self.seconds = 10.0
         self.whole = True
+        self.scale = 1.0
         self.tallies: dict[str, Tally] = {}
         self._seed = seed
         self._numbers = itertools.count(1)
@@ -59,6 +61,10 @@ class Field:
     def port(self) -> int:
         """Of the node's present life."""
         return self.node.port
+
+    def times(self, most: int) -> int:
+        """How often something is done."""
+        return max(1, round(most * self.scale))
 
     def tally(self, name: str) -> Tally:
         """That of a scenario."""

@@ -10,7 +10,10 @@ from stress.findings import MOMENT, SECOND, Findings
 from stress.history import Call, History, Node, Send, Story
 from stress.records import Record
 
-__all__ = ["addressable", "connect_first", "disconnected", "disconnected_last", "identity", "nothing_after", "refused"]
+__all__ = [
+    "addressable", "connect_first", "disconnected", "disconnected_last", "gone_for_good", "identity", "nothing_after",
+    "refused",
+]  # fmt: skip
 
 _RECOVERY = 30 * SECOND
 _NO_STATUS = (1005, "Client-side close frame status not set")
@@ -76,6 +79,18 @@ def addressable(history: History, found: Findings) -> None:
                 found.fact(send.outcome == "false", "a send to a connection not yet accepted", send.begin, send.end)
             elif opened is not None and opened < send.begin.at and (ending is None or send.ended_at < ending):
                 found.fact(send.outcome != "false", "a send to an open connection said False", send.begin, send.end)
+
+
+def gone_for_good(history: History, found: Findings) -> None:
+    """I-15: when a send to a client that saw its 101 was False, every later one is."""
+    for story in history.stories:
+        opened = story.at("client-open")
+        gone: Send | None = None
+        for send in story.sends if opened is not None else ():
+            if gone is not None and send.begin.at > gone.ended_at:
+                found.fact(send.outcome != "true", "True after False", gone.begin, gone.end, send.begin, send.end)
+            elif gone is None and send.outcome == "false" and send.begin.at > (opened or 0):
+                gone = send
 
 
 def _may_end_at(story: Story, history: History) -> int | None:

@@ -174,8 +174,9 @@ async def act(ctx: Context, asked: dict[str, Any]) -> str | bytes | None:
             await send(target, 0)
             await close(target, asked["code"], "closed by a handler")
             await send(target, 0)
-        case "quiet":
-            return None
+        case "who":
+            known_by = {"client": asked["client"], "seq": asked["seq"], "connection": ctx.req.connection_id}
+            return msgspec.json.encode(known_by).decode()
     return ctx.req.data
 
 

@@ -7,6 +7,7 @@ from random import Random
 
 from stress.churn import visit_again_and_again
 from stress.field import Field
+from stress.posts import post_again_and_again
 
 __all__ = ["restarts"]
 
@@ -17,7 +18,9 @@ async def restarts(field: Field) -> None:
     """End the node four times under load and start it again, then let everybody leave."""
     tally = field.tally("visitors of restarts")
     over = asyncio.Event()
-    visitors = [asyncio.create_task(visit_again_and_again(field, tally, over)) for _ in range(60)]
+    ids: list[str] = []
+    visitors = [asyncio.create_task(visit_again_and_again(field, tally, ids, over)) for _ in range(60)]
+    visitors += [asyncio.create_task(post_again_and_again(field, ids, over)) for _ in range(4)]
     try:
         random = field.random(f"ends after {field.node.lives} lives")
         for end in random.sample(ENDS, len(ENDS)):

@@ -28,6 +28,7 @@ from stress.churn import churn
 from stress.field import Field, together
 from stress.findings import Findings
 from stress.node import ROOT, Node, Sample, complaints
+from stress.posts import posts
 from stress.records import Recorder, read
 from stress.restarts import restarts
 from stress.scenarios import SCENARIOS
@@ -35,8 +36,9 @@ from stress.scenarios import SCENARIOS
 __all__ = ["Run", "main"]
 
 MIB = 1024 * 1024
-SECONDS = 8.0  # of a round; two clients of it must not read for ten
+SECONDS = 7.0  # of a round; two clients of it must not read for ten
 WARM_UP_SECONDS = 2.0
+SHORT_SECONDS = 60.0  # below that less is done in a round
 SETTLE_SECONDS = 15.0  # handlers of clients that left go on; a busy machine takes its time
 
 
@@ -58,6 +60,7 @@ class Run:
         self._clients = Recorder(folder / "clients.jsonl", "clients")
         self.node = Node(folder, self._runner)
         self.field = Field(self.node, self._clients, seed)
+        self.field.scale = 1.0 if seconds >= SHORT_SECONDS else 0.5
         self._peak = 0
         self._left: set[str] = set()
 
@@ -97,27 +100,27 @@ class Run:
     async def _rounds(self, until: float) -> None:
         began = time.monotonic()
         first = await self.node.sample()
-        await self._round(WARM_UP_SECONDS, whole=False)
-        warm = now = await self._settled(first)
-        print(f"after the warm-up: {warm}", flush=True)
+        warm = now = await self._round(first, WARM_UP_SECONDS, whole=False)
+        print(f"at the start: {first}\nafter the warm-up: {warm}", flush=True)
         while not self.failed:
-            await self._round(SECONDS, whole=True)
+            now = await self._round(warm, SECONDS, whole=True)
             self.rounds += 1
-            now = await self._settled(warm)
             print(f"after round {self.rounds}: {now}; {self._peak / MIB:.1f} MiB at most", flush=True)
             each = (time.monotonic() - began) / (self.rounds + WARM_UP_SECONDS / SECONDS)
             if time.monotonic() + each > until:
                 break
-        self._compare(warm, now)
+        self._compare(first, warm, now)
 
-    async def _round(self, seconds: float, *, whole: bool) -> None:
+    async def _round(self, before: Sample, seconds: float, *, whole: bool) -> Sample:
         self.field.seconds, self.field.whole = seconds, whole
         watching = asyncio.create_task(self._watch())
         try:
-            await together(scenario(self.field) for scenario in (*SCENARIOS, churn, attacks))
+            await together(scenario(self.field) for scenario in (*SCENARIOS, posts, churn, attacks))
         finally:
             watching.cancel()
+        after = await self._settled(before)
         self._judge()
+        return after
 
     async def _watch(self) -> None:
         while True:
@@ -133,11 +136,11 @@ class Run:
                 return now
             await asyncio.sleep(0.1)
 
-    def _compare(self, before: Sample, after: Sample) -> None:
-        self._expect(_counts(before) == _counts(after), f"not as much as before: {after}; before: {before}")
-        self._expect(not after.documents, f"documents are left: {after.documents[:5]}")
-        grown = after.resident - before.resident
-        allowed = max(before.resident * 0.05, 2 * MIB)
+    def _compare(self, first: Sample, warm: Sample, now: Sample) -> None:
+        self._expect(_counts(first) == _counts(now), f"not as much as before: {now}; before: {first}")
+        self._expect(not now.documents, f"documents are left: {now.documents[:5]}")
+        grown = now.resident - warm.resident
+        allowed = max(warm.resident * 0.05, 2 * MIB)
         self._expect(grown <= allowed, f"memory has grown by {grown / MIB:.1f} MiB; {allowed / MIB:.1f} are allowed")
 
     # Lives of the node.

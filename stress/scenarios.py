@@ -17,7 +17,7 @@ LETTERS = "abcdefghij äöü€😀"
 
 async def steady_echo(field: Field) -> None:
     """One message in flight on each connection: texts and bytes, of a few bytes up to nearly 128 KiB."""
-    tally, steps = field.tally("steady echo"), 60
+    tally, steps = field.tally("steady echo"), field.times(60)
 
     async def visit() -> None:
         client, random = field.client(tally)
@@ -41,7 +41,7 @@ def body(random: Random) -> dict[str, Any]:
 
 async def room(field: Field) -> None:
     """Everybody in a room, whose members are documents, broadcasts to everybody."""
-    tally, count, steps = field.tally("broadcast room"), 30, 8
+    tally, count, steps = field.tally("broadcast room"), 30, field.times(8)
     everybody = asyncio.Barrier(count)
     name = f"room-{tally.connections}"
 
@@ -62,7 +62,7 @@ async def room(field: Field) -> None:
 
 async def targeted(field: Field) -> None:
     """Sends to clients that stay, each of which must arrive, and to clients that come and go meanwhile."""
-    tally, steps = field.tally("targeted sends"), 120
+    tally, steps = field.tally("targeted sends"), field.times(160)
     clients = [field.client(tally) for _ in range(30)]
     names = [client.name for client, _ in clients]
     passing: list[str] = []
@@ -107,7 +107,7 @@ async def leave(client: Client, random: Random) -> None:
 
 async def pipelines(field: Field) -> None:
     """50 messages in one write, again and again; on `loose` their handlers run at the same time."""
-    tally, bursts = field.tally("pipelines of 50"), 8
+    tally, bursts = field.tally("pipelines of 50"), field.times(8)
 
     async def visit(path: str) -> None:
         client, random = field.client(tally, path)
@@ -141,7 +141,7 @@ async def slow_handlers(field: Field) -> None:
 
 async def raising(field: Field) -> None:
     """Every other handler raises: its client is told so, and goes on."""
-    tally, steps = field.tally("raising handlers"), 20
+    tally, steps = field.tally("raising handlers"), field.times(20)
 
     async def visit() -> None:
         client, random = field.client(tally)

@@ -147,6 +147,24 @@ def an_accepted_handshake_is_answered_with_403(log):
     log.gone("ann")
 
 
+@bad("I-2", "its document is left")
+def a_refused_handshake_leaves_a_document(log):
+    log.connect("ann", accepted=False, opened=False)
+    log.client("ann", "refused", status=403)
+    log.client("ann", "closed", clean=True)
+    log.note("clients", "document-left", connection="ANN")
+
+
+@bad("I-2", "its document is left")
+def a_connection_that_a_kill_cut_off_leaves_a_document(log):
+    log.connect("ann")
+    log.kill()
+    log.start(listening=False)
+    log.gone("ann")
+    log.runner("node-listening")
+    log.note("clients", "document-left", connection="ANN")
+
+
 # I-3
 
 
@@ -200,12 +218,16 @@ def every_way_to_have_a_disconnect(log):
     log.vanish("eve")
     log.gone("eve")  # killed before that could be noted
     log.connect("fay", opened=False)  # killed before it could be noted
+    log.client("hal", "connecting")  # killed in its connect handler
+    log.handler("hal", "connect-begin", client="hal")
     log.kill()
     log.start(listening=False)
     for name in ("cat", "dan", "eve"):
         log.gone(name)
     log.runner("node-listening")
     log.connect("gus")  # is still there
+    log.note("clients", "document-left", connection="FAY")
+    log.note("clients", "document-left", connection="HAL")
 
 
 @bad("7.3 I-4", "accepted and over, and no disconnect handler came to its end")
@@ -836,6 +858,30 @@ def a_broadcast_reaches_another(log):
     log.leave("ben")
 
 
+# I-15
+
+
+@good("I-15")
+def false_stays_false(log):
+    log.connect("ann")
+    log.send("ann", 1)
+    log.closing("ann")
+    log.send("ann", 2, "false", arrives=False)
+    log.send("ann", 3, "false", arrives=False)
+    log.closed("ann")
+    log.disconnect("ann")
+
+
+@bad("I-15", "True after False")
+def true_after_false(log):
+    log.connect("ann")
+    log.closing("ann")
+    log.send("ann", 1, "false", arrives=False)
+    log.send("ann", 2)
+    log.closed("ann")
+    log.disconnect("ann")
+
+
 # 7.9 I-19
 
 
@@ -1037,5 +1083,6 @@ def test_a_durable_record_is_in_the_file_at_once_and_others_are_when_they_are_fl
 def test_every_kind_is_of_somebody_whom_the_history_knows():
     assert {kind.partition("-")[0] for kind in KINDS} == {
         "client", "connect", "message", "disconnect", "send", "broadcast", "close", "node", "id",
+        "document",
     }  # fmt: skip
     assert Record(at=1, process="x", kind="client-open").client is None
