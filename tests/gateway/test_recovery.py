@@ -246,6 +246,20 @@ async def test_a_handler_that_ends_in_spite_of_the_breaking_off_is_noted(journal
     assert len(open_ids(journal)) == 50
 
 
+async def test_a_handler_that_the_end_of_the_process_broke_off_has_not_ended(journal):
+    program = Program()
+
+    async def handle(ctx):
+        raise GeneratorExit  # what a coroutine gets that nobody waits for any more
+
+    program.handle = handle
+    left(journal, "one")
+    async with gateway_of(program.socket) as gateway:
+        with pytest.raises(BaseExceptionGroup):
+            await recover(gateway, journal)
+    assert open_ids(journal) == ["one"]
+
+
 @pytest.mark.parametrize(("stage", "api"), [("gone", "gone"), ("chat", "another"), ("quiet", "quiet")])
 async def test_who_has_no_disconnect_handler_now_is_forgotten_and_told(journal, caplog, stage, api):
     program = Program()
