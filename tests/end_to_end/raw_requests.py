@@ -139,7 +139,7 @@ _ONCE = [
     RawRequest("two Origins", handshake("Origin: http://localhost", "Origin: https://evil.example"), 400),
     RawRequest("two Content-Lengths, the same", post("Content-Length: 1", "Content-Length: 1", body="x"), 400),
     RawRequest("two Content-Lengths", post("Content-Length: 1", "Content-Length: 2", body="xy"), 400),
-    RawRequest("an upgrade to HTTP/2", handshake("Upgrade: h2c", without=["Upgrade"]), 400),
+    RawRequest("an upgrade to HTTP/2", handshake("Upgrade: h2c", without=["Upgrade"]), 426),
     RawRequest("a version that is not ours", handshake("Sec-WebSocket-Version: 8", without=["Sec-WebSocket-Version"]), 426),
     RawRequest("no version", handshake(without=["Sec-WebSocket-Version"]), 426),
     RawRequest("no key", handshake(without=["Sec-WebSocket-Key"]), 400),

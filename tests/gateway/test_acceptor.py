@@ -12,8 +12,9 @@ import pytest
 import trunkline
 from trunkline import limits, testing, websocket
 from trunkline.config import Settings
-from trunkline.gateway.acceptor import Acceptor, HttpRequest
+from trunkline.gateway.acceptor import Acceptor
 from trunkline.gateway.http import HttpResponse
+from trunkline.gateway.request_reader import HttpRequest
 from trunkline.testing.transport import MemoryTransport
 from trunkline.wire.frames import encode_client_message
 
@@ -298,7 +299,7 @@ async def test_16_waiting_requests_are_taken_and_more_are_429(program):
         client.send_bytes(request("/x") * 16)
         assert [(await client.response())[0] for _ in range(16)] == [404] * 16
         client.send_bytes(request("/x") * 17)
-        assert (await client.response())[0] == 429
+        assert [(await client.response())[0] for _ in range(17)] == [404] * 16 + [429]
         await client.closed()
 
 
@@ -613,7 +614,7 @@ async def test_a_stage_that_is_not_there_is_forbidden_in_the_words_of_api_gatewa
         (upgrade("/socket", "Sec-WebSocket-Protocol: a, a"), 400, None),
         (upgrade("/socket", "Sec-WebSocket-Protocol:" + " " * 30_000), 400, None),
         (upgrade("/socket", "Sec-WebSocket-Protocol: " + ",".join("a" * 5000)), 400, None),
-        (upgrade("/socket", "Upgrade: h2c"), 400, None),
+        (upgrade("/socket", "Upgrade: h2c"), 426, ("upgrade", "websocket")),
         (request("/socket", method="CONNECT"), 400, None),
     ],
 )
@@ -746,3 +747,68 @@ def test_a_client_without_an_address_has_an_empty_one(program, events, on_loop, 
 
     on_loop(run)
     assert events[0].identity.source_ip == ""
+
+
+# One answer after another.
+
+
+PLAIN = b"GET /%s HTTP/1.1\r\nhost: localhost\r\n\r\n"
+
+
+async def test_an_upgrade_behind_a_request_does_not_mix_their_answers():
+    async with testing.node([websocket("socket")]) as node:
+        client = node.client()
+        client.send_bytes(PLAIN % b"x" + upgrade())
+        status, _, _ = await client.response()
+        assert status == 404
+
+
+async def test_a_bad_request_behind_a_good_one_does_not_take_its_answer():
+    async with testing.node([websocket("socket")]) as node:
+        client = node.client()
+        client.send_bytes(PLAIN % b"x" + b"rubbish\r\n\r\n")
+        statuses = [(await client.response())[0] for _ in range(2)]
+        assert statuses == [404, 400]
+
+
+async def test_what_comes_behind_the_last_request_does_not_take_its_answer():
+    async with testing.node([websocket("socket")]) as node:
+        client = node.client()
+        client.send_bytes(b"GET /x HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\nrubbish")
+        assert (await client.response())[0] == 404
+
+
+async def test_a_client_that_offers_http2_is_answered_over_http1():
+    async with testing.node([websocket("socket")]) as node:
+        client = node.client()
+        client.send_bytes(
+            b"GET /x HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade, http2-settings\r\nupgrade: h2c\r\n"
+            b"http2-settings: AAMAAABkAARAAAAAAAIAAAAA\r\n\r\n"
+        )
+        assert (await client.response())[0] == 404
+
+
+async def test_a_client_that_reads_no_answers_gets_no_more_of_them(tmp_path):
+    (tmp_path / "big").write_bytes(b"x" * 1_000_000)
+    async with testing.node([websocket("socket")], settings=Settings(web=str(tmp_path))) as node:
+        client = node.client()
+        client.stop_reading()
+        for _ in range(50):
+            client.send_bytes(PLAIN % b"big")
+            await asyncio.sleep(0.1)
+        held = client._transport.get_write_buffer_size()
+        client.vanish()
+        await asyncio.sleep(1)
+    assert held < 2 * 1024 * 1024
+
+
+async def test_a_download_that_takes_longer_than_a_handshake_may_is_not_cut(tmp_path):
+    (tmp_path / "big").write_bytes(b"x" * 1_000_000)
+    async with testing.node([websocket("socket")], settings=Settings(web=str(tmp_path))) as node:
+        client = node.client(timeout=60)
+        client.stop_reading()
+        client.send_bytes(PLAIN % b"big")
+        await asyncio.sleep(12)
+        client.go_on_reading()
+        _, _, body = await client.response()
+        assert len(body) == 1_000_000

@@ -9,7 +9,7 @@ import trunkline
 from trunkline import ConfigurationError, Limits, limits, testing, websocket
 from trunkline.config import Settings
 from trunkline.connections.local import LocalConnections
-from trunkline.gateway.acceptor import HttpRequest
+from trunkline.gateway.request_reader import HttpRequest
 from trunkline.gateway.server import Gateway
 from trunkline.model.api import CompiledApi
 from trunkline.model.ids import ConnectionIds

@@ -35,8 +35,8 @@ from trunkline.wire.frames import check_message_size, encode_message
 
 if TYPE_CHECKING:
     from trunkline.connections.base import Connections, Registry, Sink
-    from trunkline.gateway.acceptor import HttpRequest
     from trunkline.gateway.admission import Admission
+    from trunkline.gateway.request_reader import HttpRequest
     from trunkline.gateway.server import Stage
     from trunkline.model.api import CompiledApi
 

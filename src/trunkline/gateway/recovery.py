@@ -82,7 +82,7 @@ async def _disconnect(api: CompiledApi, entry: Entry, begin: asyncio.Task[None])
             await route.invoke(event)
     except NOT_HANDLERS:
         raise
-    except BaseException as error:  # noqa: BLE001 - the handler's
+    except BaseException as error:
         if isinstance(error, asyncio.CancelledError) and begin.cancelling():
             raise  # the start is broken off: the next one begins with this connection
         if not deadline.expired():

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, cast
 
 from trunkline import limits
 from trunkline.errors import ConfigurationError
-from trunkline.gateway.acceptor import Acceptor, HttpRequest
+from trunkline.gateway.acceptor import Acceptor
 from trunkline.gateway.admission import Admission
 from trunkline.gateway.drain import drain
 from trunkline.gateway.hangups import find_dead_peers
 from trunkline.gateway.http import HttpResponse
 from trunkline.gateway.management import is_management
+from trunkline.gateway.request_reader import HttpRequest
 from trunkline.gateway.static_files import StaticFiles
 from trunkline.gateway.watch import LoopWatch
 from trunkline.model.addresses import is_loopback

@@ -58,6 +58,8 @@ class JumpingLoop(asyncio.SelectorEventLoop):
         self._jumping = _JumpingSelector()
         self._began = time.time()
         super().__init__(self._jumping)
+        # asyncio adds it to the time, and after months a float of seconds does not see the nanosecond of its own.
+        self._clock_resolution = 1e-6
         self._jumping.own_files = len(self._jumping.get_map())
 
     def time(self) -> float:

@@ -1,0 +1,255 @@
+"""From the bytes of a socket to HTTP requests, each whole and checked, in order; strict and bounded.
+
+The parser is llhttp. It refuses most of what two readers could take differently; its pieces and the checks of
+`wire.requests` see to the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+import httptools
+import msgspec
+
+from trunkline import limits
+from trunkline.wire.handshake import HandshakeError, is_upgrade
+from trunkline.wire.requests import check_line, check_request
+
+__all__ = ["HttpRequest", "Item", "Refusal", "RequestReader", "Upgrade"]
+
+_CONTENT_LENGTH = b"content-length"
+_NOT_HTTP = "the request is not valid HTTP/1.1"
+
+
+class HttpRequest:
+    """One request; its path is raw, as it stood on the wire. `peer` is the address that it came from."""
+
+    __slots__ = ("body", "headers", "keep_alive", "method", "path", "peer", "query", "version")
+
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        query: str,
+        headers: list[tuple[str, str]],
+        body: bytes = b"",
+        peer: str = "",
+        *,
+        version: str = "1.1",
+        keep_alive: bool = True,
+    ) -> None:
+        self.method = method
+        self.path = path
+        self.query = query
+        self.headers = headers
+        self.body = body
+        self.peer = peer
+        self.version = version
+        self.keep_alive = keep_alive
+
+    def header(self, name: str) -> str | None:
+        """The last value of a header; None without it."""
+        values = self.values(name)
+        return values[-1] if values else None
+
+    def values(self, name: str) -> list[str]:
+        """Every value of a header, in order."""
+        return [value for key, value in self.headers if key.lower() == name]
+
+
+class Upgrade(msgspec.Struct, eq=False):
+    """A request to become a WebSocket, and what stands behind it. Nothing is read after it.
+
+    Attributes:
+        error: why it cannot be, as far as its head says so.
+    """
+
+    request: HttpRequest
+    rest: bytes
+    error: HandshakeError | None = None
+
+
+class Refusal(msgspec.Struct, eq=False):
+    """What cannot be read, and what to answer. Nothing is read after it."""
+
+    status: int
+    text: str
+    headers: Mapping[str, str] = {}
+    path: str = ""
+
+
+Item: TypeAlias = HttpRequest | Upgrade | Refusal
+
+
+class _Refused(Exception):  # noqa: N818
+    """Status and text of a refusal."""
+
+
+class RequestReader:
+    """Reads what one client sends.
+
+    Args:
+        peer: the address that it comes from.
+    """
+
+    __slots__ = (
+        "_body", "_body_left", "_body_size", "_bytes", "_head_bytes", "_headers", "_in_head", "_items", "_line",
+        "_over", "_parser", "_peer", "_url",
+    )  # fmt: skip
+
+    def __init__(self, peer: str) -> None:
+        self._peer = peer
+        self._parser = httptools.HttpRequestParser(self)
+        self._items: list[Item] = []
+        self._over = False
+        self._headers: list[tuple[str, str]] = []
+        self._url = b""
+        self._bytes = 0  # of the headers that are whole
+        self._head_bytes = 0  # that came since the last head was whole
+        self._in_head = True
+        self._line: bytes | None = b""  # what came of a request's first line; None once it is whole
+        self._body: list[bytes] = []
+        self._body_size = 0
+        self._body_left = 0  # of a body of known length
+
+    def feed(self, data: bytes) -> list[Item]:
+        """What is whole with these bytes, in order. Behind an Upgrade or a Refusal bytes are thrown away."""
+        if self._over:
+            return []
+        self._head_bytes += len(data)
+        try:
+            self._parse(data)
+        except HandshakeError as error:
+            self._end(Refusal(error.status, error.message, error.headers))
+        except httptools.HttpParserCallbackError as error:
+            cause = error.__context__
+            status, text = cause.args if isinstance(cause, _Refused) else (400, _NOT_HTTP)
+            self._end(Refusal(status, text, path=self._url.partition(b"?")[0].decode("latin-1")))
+        except httptools.HttpParserError:
+            self._end(Refusal(400, _NOT_HTTP))
+        else:
+            # A header that does not end is not handed on, so it is not counted there.
+            if self._in_head and self._head_bytes > limits.REQUEST_LINE_BYTES + limits.HEADER_BYTES:
+                self._end(Refusal(431, f"more than {limits.HEADER_BYTES} bytes of headers"))
+        items, self._items = self._items, []
+        return items
+
+    def _end(self, item: Item) -> None:
+        self._items.append(item)
+        self._over = True
+
+    def _parse(self, data: bytes) -> None:
+        """Have it parsed in pieces, so that a first line is at the beginning of one, and can be looked at."""
+        at = 0
+        while at < len(data) and not self._over:
+            piece = data[at : self._end_of_piece(data, at)]
+            at += len(piece)
+            at_line = self._line is not None
+            try:
+                self._parser.feed_data(piece)
+            except httptools.HttpParserUpgrade as upgrade:
+                self._upgrade(piece[upgrade.args[0] :] + data[at:])
+                return
+            if at_line:
+                self._look_at_line(piece)
+
+    def _end_of_piece(self, data: bytes, at: int) -> int:
+        if self._body_left:
+            size = min(self._body_left, len(data) - at)
+            self._body_left -= size
+            return at + size
+        if self._line is not None or data.startswith((b"\n", b"\r\n"), at):
+            return data.find(b"\n", at) + 1 or len(data)
+        empty_line = data.find(b"\n\r\n", at)  # nothing but a body of known length ends with anything else
+        return empty_line + 3 if empty_line >= 0 else len(data)
+
+    def _look_at_line(self, piece: bytes) -> None:
+        self._line = line = (self._line or b"") + piece
+        if line == b"\r\n":
+            self._line = b""  # before a first line, empty ones are skipped
+        elif line.endswith(b"\n"):
+            check_line(line)
+            self._line = None
+
+    def _upgrade(self, rest: bytes) -> None:
+        request = self._request()
+        error = _what_is_wrong(request, self._url)
+        if error is None and request.method != "CONNECT" and not is_upgrade(request.headers):
+            # To another protocol: nobody has to follow an offer (RFC 9110 section 7.8).
+            request.keep_alive = False
+            self._end(request)
+        else:
+            self._end(Upgrade(request, rest, error))
+
+    def _request(self) -> HttpRequest:
+        path, _, query = self._url.decode("latin-1").partition("?")
+        return HttpRequest(
+            self._parser.get_method().decode("ascii"), path, query, self._headers, b"".join(self._body), self._peer,
+            version=self._parser.get_http_version(), keep_alive=self._parser.should_keep_alive(),
+        )  # fmt: skip
+
+    # httptools calls these.
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        self._headers = []
+        self._url = b""
+        self._bytes = 0
+        self._body = []
+        self._body_size = 0
+        self._in_head = True
+
+    def on_headers_complete(self) -> None:
+        """What follows is a body, or the WebSocket."""
+        self._in_head = False
+        self._head_bytes = 0
+        if self._body_left > limits.MESSAGE_BYTES:
+            raise _Refused(413, f"the body is longer than {limits.MESSAGE_BYTES} bytes")
+
+    def on_url(self, url: bytes) -> None:
+        """Some of its target came."""
+        self._url += url
+        if len(self._url) > limits.URL_BYTES:
+            raise _Refused(414, f"the URL is longer than {limits.URL_BYTES} bytes")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One of its headers."""
+        self._bytes += len(name) + len(value) + 4
+        if self._bytes > limits.HEADER_BYTES or len(self._headers) >= limits.HEADER_COUNT:
+            raise _Refused(431, f"more than {limits.HEADER_COUNT} headers, or {limits.HEADER_BYTES} bytes of them")
+        if not self._in_head:
+            return  # behind a chunked body, it would pass for one that was checked before it
+        if len(name) == len(_CONTENT_LENGTH) and name.lower() == _CONTENT_LENGTH:
+            self._body_left = int(value)
+        self._headers.append((name.decode("latin-1"), value.decode("latin-1").strip()))
+
+    def on_body(self, body: bytes) -> None:
+        """Some of its body came."""
+        self._body_size += len(body)
+        if self._body_size > limits.MESSAGE_BYTES:
+            raise _Refused(413, f"the body is longer than {limits.MESSAGE_BYTES} bytes")
+        self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        """It is whole."""
+        if self._line is not None:
+            raise _Refused(400, _NOT_HTTP)  # no more than a first line
+        self._line = b""
+        if self._parser.should_upgrade():
+            return  # HttpParserUpgrade follows
+        request = self._request()
+        error = _what_is_wrong(request, self._url)
+        if error is not None:
+            raise _Refused(error.status, error.message)
+        self._items.append(request)
+        if not request.keep_alive:
+            self._over = True  # its client said that nothing follows
+
+
+def _what_is_wrong(request: HttpRequest, target: bytes) -> HandshakeError | None:
+    try:
+        check_request(target.decode("latin-1"), request.version, request.headers)
+    except HandshakeError as error:
+        return error
+    return None
