@@ -108,6 +108,21 @@ class Node:
         return self.stop()
 
 
+@pytest.fixture
+def start(tmp_path):
+    """Start the program, with variables of the environment; what still runs at the end is killed."""
+    (tmp_path / "crash.py").write_text(PROGRAM)
+    with contextlib.ExitStack() as stack:
+        stderr = stack.enter_context((tmp_path / "stderr").open("w"))
+
+        def start(**more):
+            node = Node(tmp_path, stderr, **more)
+            stack.callback(lambda: node.process.stdout.closed or node.kill())
+            return node
+
+        yield start
+
+
 # The load.
 
 
@@ -147,6 +162,17 @@ async def load(port, names, told, seconds):
         async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:
             for _ in range(CLIENTS):
                 group.create_task(client())
+
+
+async def kill_under_load(node, names, told):
+    seconds = random.uniform(0.3, 0.6)
+    loading = asyncio.create_task(load(node.port(), names, told, seconds + 0.2))
+    await asyncio.sleep(seconds)
+    killed = node.kill()
+    loading.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await loading
+    return killed
 
 
 def until(condition, what):
@@ -209,37 +235,24 @@ def judge(folder, told, kills):
 
 
 @pytest.mark.timeout(60 + 3 * KILLS)
-def test_after_every_kill_each_accepted_connection_gets_its_disconnect(tmp_path):
-    (tmp_path / "crash.py").write_text(PROGRAM)
+def test_after_every_kill_each_accepted_connection_gets_its_disconnect(tmp_path, start):
     log = tmp_path / "log.jsonl"
     log.touch()
     names, told, kills = iter(range(10**9)), set(), []
     recoveries_killed = 0
-    with (tmp_path / "stderr").open("w") as stderr:
-        for number in range(KILLS):
-            node = Node(tmp_path, stderr)
-            if number % 4 == 3:  # in the middle of what the kill before it left
-                size = log.stat().st_size
-                until(lambda size=size: log.stat().st_size > size, "the recovery never began")
-                time.sleep(random.random() / 50)
-                recoveries_killed += 1
-                kills.append(node.kill())
-                continue
-            port = node.port()
-            loading = random.uniform(0.3, 0.6)
-
-            async def under_load(node=node, port=port, seconds=loading):
-                load_ = asyncio.create_task(load(port, names, told, seconds + 0.2))
-                await asyncio.sleep(seconds)
-                kills.append(node.kill())
-                load_.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await load_
-
-            asyncio.run(under_load())
-        last = Node(tmp_path, stderr)
-        asyncio.run(load(last.port(), names, told, 0.3))
-        assert last.stop() == 0
+    for number in range(KILLS):
+        node = start()
+        if number % 4 == 3:  # in the middle of what the kill before it left
+            size = log.stat().st_size
+            until(lambda size=size: log.stat().st_size > size, "the recovery never began")
+            time.sleep(random.random() / 50)
+            recoveries_killed += 1
+            kills.append(node.kill())
+        else:
+            kills.append(asyncio.run(kill_under_load(node, names, told)))
+    last = start()
+    asyncio.run(load(last.port(), names, told, 0.3))
+    assert last.stop() == 0
     assert (tmp_path / ".trunkline" / "journal").read_bytes() == b""
     counts = judge(tmp_path, told, kills)
     assert len(kills) == KILLS
@@ -254,21 +267,6 @@ def test_after_every_kill_each_accepted_connection_gets_its_disconnect(tmp_path)
 
 
 # Ends that are no crash.
-
-
-@pytest.fixture
-def start(tmp_path):
-    """Start the program, with variables of the environment; what still runs at the end is killed."""
-    (tmp_path / "crash.py").write_text(PROGRAM)
-    with contextlib.ExitStack() as stack:
-        stderr = stack.enter_context((tmp_path / "stderr").open("w"))
-
-        def start(**more):
-            node = Node(tmp_path, stderr, **more)
-            stack.callback(lambda: node.process.stdout.closed or node.kill())
-            return node
-
-        yield start
 
 
 def noted(folder, what):
