@@ -135,6 +135,16 @@ async def raw_answer(node, dial, *headers):
         return undated(await client.ended())
 
 
+def refused_with(status, text, answer):
+    """The bytes of a refusal with the ids of this answer."""
+    connection, request = IDS.search(answer).groups()
+    body = f'{{"message": "{text}", "connectionId":"{connection}", "requestId":"{request}"}}'
+    return (
+        f"HTTP/1.1 {status}\r\ndate: now\r\ncontent-type: application/json; charset=UTF-8\r\n"
+        f"x-amz-apigw-id: {request}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n{body}"
+    )
+
+
 @pytest.mark.parametrize("outcome", OUTCOMES)
 def test_a_refusal_is_api_gateways_to_the_byte(outcome, on_loop, dial):
     handler, headers, status, text, calls = OUTCOMES[outcome]
@@ -144,14 +154,9 @@ def test_a_refusal_is_api_gateways_to_the_byte(outcome, on_loop, dial):
             return await raw_answer(node, dial, *headers), function.events
 
     answer, events = on_loop(run)
-    connection, request = IDS.search(answer).groups()
-    body = f'{{"message": "{text}", "connectionId":"{connection}", "requestId":"{request}"}}'
-    assert answer == (
-        f"HTTP/1.1 {status}\r\ndate: now\r\ncontent-type: application/json; charset=UTF-8\r\n"
-        f"x-amz-apigw-id: {request}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n{body}"
-    )
+    assert answer == refused_with(status, text, answer)
     told = [(event["requestContext"]["connectionId"], event["requestContext"]["requestId"]) for event in events]
-    assert told == [(connection, request)] * calls
+    assert told == [IDS.search(answer).groups()] * calls
 
 
 def test_a_function_that_is_not_run_is_500_to_the_byte(on_loop, dial):
@@ -162,8 +167,7 @@ def test_a_function_that_is_not_run_is_500_to_the_byte(on_loop, dial):
             return await raw_answer(node, dial)
 
     answer = on_loop(run)
-    assert answer.startswith("HTTP/1.1 500 Internal Server Error\r\n")
-    assert '\r\n\r\n{"message": "Internal server error", "connectionId":"' in answer
+    assert answer == refused_with("500 Internal Server Error", "Internal server error", answer)
 
 
 PAGE = (
