@@ -16,6 +16,7 @@ AUTHORIZER_BYTES: Final = 8 * 1024  # quotas: result of a Lambda authorizer
 URL_BYTES: Final = 4096  # quotas: URL length
 HEADER_COUNT: Final = 100
 HEADER_BYTES: Final = 32 * 1024
+AWS_HEADER_BYTES: Final = 10_240  # quotas of REST APIs: request line and header values; inferred for handshakes
 REQUEST_LINE_BYTES: Final = 8 * 1024
 
 # Times, in seconds.
@@ -46,6 +47,9 @@ FAN_OUT_SLICE: Final = 256  # a broadcast yields to the loop after this many sen
 # Counts.
 REFUSED_SOCKETS: Final = 1000  # past so many sockets without a request, those that are refused get no answer
 CLOSES_PER_SECOND: Final = 500  # while a node drains; quotas: new connections per second
+CONNECTS_PER_SECOND: Final = 500  # quotas: new connections per second, of an account in a Region
+REQUESTS_PER_SECOND: Final = 10_000  # quotas: requests per second, calls to @connections among them
+REQUESTS_BURST: Final = 5_000  # quotas: the bucket of these
 ROUTES: Final = 300  # quotas: routes per API
 INT_DIGITS: Final = 38  # DynamoDB: precision of a number
 

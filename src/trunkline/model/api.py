@@ -5,10 +5,11 @@ A Stage points at one `CompiledApi`; a redeploy swaps that pointer under open co
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -64,6 +65,31 @@ class Limits:
                 raise DeclarationError(f"limit {name} is {value!r}; expected a number above 0")
 
 
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How often something may happen: `burst` times at once, and in the long run `per_second` times a second.
+
+    With either of them 0 it may not happen at all.
+    """
+
+    per_second: float
+    burst: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.per_second < math.inf or self.burst < 0:
+            raise DeclarationError(f"rate {self.per_second!r}/{self.burst!r}; expected numbers from 0")
+
+    def __str__(self) -> str:
+        return f"{self.per_second:g}/{self.burst}"
+
+
+class Throttle(Protocol):
+    """Counts something against the rates that it is under."""
+
+    def takes(self, address: str) -> bool:
+        """Whether there may be one more now, of the client at this address; if so, it is counted."""
+
+
 class Response(msgspec.Struct, eq=False):
     """What an integration answers.
 
@@ -99,12 +125,16 @@ class CompiledRoute:
         invoke: hands an event to the route's integration.
         where: file and line of its declaration, for messages to people.
         two_way: what the integration answers to a message goes to its sender; without it, only errors do.
+        rate: how many requests to it are taken; None for any number.
+        throttle: counts its messages; None where no rate is in force, for itself or above it.
     """
 
     key: str
     invoke: Callable[[Event], Awaitable[Response | None]]
     where: str = ""
     two_way: bool = True
+    rate: Rate | None = None
+    throttle: Throttle | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +174,12 @@ class CompiledApi:
         binary: binary messages are taken; AWS closes with 1003.
         execute_arn: what the ARNs of its routes begin with, for policies.
         stage_variables: what every event of the stage carries; empty for none.
+        best_effort: a client's end is dealt with while its other handlers still run, as AWS does it; the disconnect
+            handler does not wait for them.
+        header_bytes: the most that the headers of a handshake may have; None for what the door takes.
+        rate: how many requests of all kinds the stage takes; None for any number.
+        handshakes, messages, calls: count its handshakes, its messages that no route takes, and the calls to its
+            `@connections`; None where no rate is in force.
     """
 
     name: str
@@ -159,3 +195,9 @@ class CompiledApi:
     limits: Limits = field(default_factory=Limits)
     execute_arn: str = field(default_factory=execute_arn)
     stage_variables: Mapping[str, str] = field(default_factory=dict)
+    best_effort: bool = False
+    header_bytes: int | None = None
+    rate: Rate | None = None
+    handshakes: Throttle | None = None
+    messages: Throttle | None = None
+    calls: Throttle | None = None
