@@ -26,6 +26,7 @@ from trunkline.model.ids import ConnectionIds
 from trunkline.testing.client import Client
 
 ID, SECRET = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
+ARN = "arn:aws:execute-api:us-east-1:123456789012"
 FORBIDDEN = (403, "ForbiddenException", {"message": "Forbidden"})
 UNSIGNED = (403, "MissingAuthenticationTokenException", {"message": "Missing Authentication Token"})
 
@@ -467,7 +468,7 @@ async def test_any_other_method_lacks_its_token(method):
 
 
 def stages_of_one_api(connections, ids, management=None, admission=None):
-    apis = [CompiledApi("chat", "34jmzjm04l", stage, None, {}) for stage in ("dev", "prod")]
+    apis = [CompiledApi("chat", "34jmzjm04l", stage, None, {}, execute_arn=ARN) for stage in ("dev", "prod")]
     return Gateway(apis, ids, connections, management=management, admission=admission)
 
 
@@ -680,7 +681,7 @@ def policy(*statements):
 async def verifying(*keys, **how):
     """A gateway where everybody signs, one client's id, and a caller."""
     verifier = Verifier(keys or [Key(ID, SECRET)], "us-east-1")
-    gateway, local = managed(verifier=verifier, verifying=True, account="123456789012", **how)
+    gateway, local = managed(verifier=verifier, verifying=True, **how)
     client = Client(gateway)
     await client.handshake("/dev")
     (id,) = local._sinks
@@ -811,7 +812,7 @@ async def test_whether_a_connection_is_gone_is_told_to_nobody_who_may_not_know()
 
 # Policies.
 
-API = "arn:aws:execute-api:us-east-1:123456789012:34jmzjm04l"
+API = f"{ARN}:34jmzjm04l"
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,7 @@ Later: TypeAlias = Callable[[], Awaitable[Answer]]
 _PATH = re.compile(r"/([^/]+)/(?:@|%40)connections/([^/]+)")
 _AWS_HOST = re.compile(r"([^.]+)\.execute-api\..+")
 _ACTION = "execute-api:ManageConnections"
+_ANY_CONNECTION = "@connections/{connectionId}"  # literally so: a policy cannot name a connection
 _METHODS = frozenset({"POST", "GET", "DELETE"})
 _BY_A_PAGE = frozenset({"origin", "sec-fetch-site"})
 _BY_A_PROXY = frozenset({"forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"})
@@ -87,7 +88,6 @@ class Management:
         admission: knows who is at the other end.
         verifying: callers of this machine, too, must sign. Others must always.
         hosts: by which names it may be called, besides those of this machine and of API Gateway.
-        region, account: of the ARNs that policies name.
     """
 
     def __init__(
@@ -100,8 +100,6 @@ class Management:
         *,
         verifying: bool = False,
         hosts: Sequence[str] = (),
-        region: str = "us-east-1",
-        account: str = "000000000000",
     ) -> None:
         self._connections = connections
         self._registry = registry
@@ -110,8 +108,6 @@ class Management:
         self._admission = admission
         self._verifying = verifying
         self._hosts = frozenset(host.lower() for host in hosts)
-        self._region = region
-        self._account = account
         self._host = lru_cache(maxsize=256)(self._look_at_host)
 
     def respond(self, request: HttpRequest, stages: Mapping[str, Stage]) -> Answer | Later:
@@ -195,15 +191,10 @@ class Management:
             raise _Refusal(failure(error, connection_id)) from None
         if key.policy is not None:
             context = self._context(request, named)
-            decision = evaluate(key.policy, _ACTION, self._arn(self._account, api, request.method), context)
+            resource = f"{api.api_id}/{api.stage}/{request.method}/{_ANY_CONNECTION}"
+            decision = evaluate(key.policy, _ACTION, f"{api.execute_arn}:{resource}", context)
             if decision is not Decision.ALLOW:
-                masked = self._arn("*" * 8 + self._account[-4:], api, request.method)
-                raise _Refusal(denied(key, _ACTION, masked, decision))
-
-    def _arn(self, account: str, api: CompiledApi, method: str) -> str:
-        partition = "aws-cn" if self._region.startswith("cn-") else "aws"
-        resource = f"{api.api_id}/{api.stage}/{method}/@connections/{{connectionId}}"  # literally so, whatever the id
-        return f"arn:{partition}:execute-api:{self._region}:{account}:{resource}"
+                raise _Refusal(denied(key, _ACTION, f"{_masked(api.execute_arn)}:{resource}", decision))
 
     def _context(self, request: HttpRequest, named: Mapping[str, str]) -> dict[str, str]:
         now = clock.now()
@@ -213,6 +204,12 @@ class Management:
             "aws:CurrentTime": iso(datetime.fromtimestamp(now, UTC)),
             "aws:EpochTime": str(int(now)),
         }
+
+
+def _masked(arn: str) -> str:
+    """Of the account, which is its end, the last four digits are shown."""
+    front, _, account = arn.rpartition(":")
+    return f"{front}:{'*' * 8}{account[-4:]}"
 
 
 def is_management(path: str) -> bool:
