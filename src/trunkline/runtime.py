@@ -156,8 +156,6 @@ async def open(  # noqa: A001
             admission,
             verifying=chosen.verify_signatures,
             hosts=chosen.host_name,
-            region=chosen.region,
-            account=chosen.account,
         )
         gateway = Gateway(apis, ids, connections, web=web, admission=admission, management=management, context=context)
         node = RunningNode(application, gateway, connections, documents, journal)

@@ -172,6 +172,7 @@ class Acceptor(asyncio.BufferedProtocol):
         self._answered += 1
         response = self._manage(item)
         if not isinstance(response, HttpResponse):
+            item.later = response
             return False
         self._reply(response, item)
         self.deadline = self._gateway.time() + limits.HANDSHAKE_SECONDS
@@ -198,10 +199,7 @@ class Acceptor(asyncio.BufferedProtocol):
 
     async def _response(self, request: HttpRequest) -> HttpResponse:
         try:
-            if self._upgrades and is_management(request.path):
-                response = self._manage(request)
-                return response if isinstance(response, HttpResponse) else await response()
-            return await self._answer(request)
+            return await (self._answer(request) if request.later is None else request.later())
         except Exception as error:  # noqa: BLE001
             return _failed(request, error)
 

@@ -7,7 +7,7 @@ The parser is llhttp. It refuses most of what two readers could take differently
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import httptools
 import msgspec
@@ -16,6 +16,9 @@ from trunkline import limits
 from trunkline.wire.handshake import HandshakeError, is_upgrade
 from trunkline.wire.requests import check_line, check_request
 
+if TYPE_CHECKING:
+    from trunkline.gateway.management import Later
+
 __all__ = ["HttpRequest", "Item", "Refusal", "RequestReader", "Upgrade"]
 
 _CONTENT_LENGTH = b"content-length"
@@ -23,9 +26,13 @@ _NOT_HTTP = "the request is not valid HTTP/1.1"
 
 
 class HttpRequest:
-    """One request; its path is raw, as it stood on the wire. `peer` is the address that it came from."""
+    """One request; its path is raw, as it stood on the wire. `peer` is the address that it came from.
 
-    __slots__ = ("body", "headers", "keep_alive", "method", "path", "peer", "query", "version")
+    Attributes:
+        later: what to call and wait for to get its answer, if that is known already.
+    """
+
+    __slots__ = ("body", "headers", "keep_alive", "later", "method", "path", "peer", "query", "version")
 
     def __init__(
         self,
@@ -47,6 +54,7 @@ class HttpRequest:
         self.peer = peer
         self.version = version
         self.keep_alive = keep_alive
+        self.later: Later | None = None
 
     def header(self, name: str) -> str | None:
         """The last value of a header; None without it."""
