@@ -241,16 +241,18 @@ def test_a_busy_port_is_said_with_the_flag_for_another(on_loop, dial):
     serving(on_loop, dial, use)
 
 
-def test_an_address_that_is_not_ours_cannot_be_listened_at(on_loop, dial):
-    async def use(node):
+def test_an_address_that_is_not_ours_cannot_be_listened_at(on_loop):
+    async def run():
+        door = gateway("a")
         with pytest.raises(
             ConfigurationError, match=r"cannot listen at 192\.0\.2\.1:0: .*; pass another address with --host"
         ):
-            await node.gateway.listen("192.0.2.1", 0)
+            await door.listen("192.0.2.1", 0)
         with pytest.raises(ConfigurationError, match=r"cannot listen at nothing\.invalid:0: "):
-            await node.gateway.listen("nothing.invalid", 0)
+            await door.listen("nothing.invalid", 0)
+        await door.close()
 
-    serving(on_loop, dial, use)
+    on_loop(run)
 
 
 def test_a_closed_gateway_lets_its_port_go(on_loop, dial):
