@@ -180,8 +180,11 @@ async def status_of(node, **how):
     return 101
 
 
-async def test_the_door_is_this_machines_until_it_listens_elsewhere(program):
-    async with testing.node(program) as node:
+async def test_the_door_is_this_machines_until_it_listens_elsewhere(program, tmp_path):
+    keys = tmp_path / "keys.json"
+    keys.write_text("[]")
+    keys.chmod(0o600)
+    async with testing.node(program, settings=Settings(keys=str(keys))) as node:
         gateway = node.running.gateway
         assert gateway.admission.loopback
         await gateway.listen("127.0.0.1", 0)
