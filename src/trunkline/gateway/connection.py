@@ -323,8 +323,12 @@ class Connection(Runner):
         self._close_reason = close.reason if close.code != limits.CLOSE_NO_STATUS else limits.REASON_NO_STATUS
         self._state = after(self._state, Trigger.PEER_CLOSE)
         self._deadline = self._gateway.time() + limits.CLOSE_SECONDS
-        if self._runner is None and not self._queue and not self._calls:
+        if self._runner is None and not self._queue and not self._has_to_wait():
             self._answer_close()
+
+    def _has_to_wait(self) -> bool:
+        # Where AWS's own meaning is asked for nothing waits, but for a node that stops.
+        return bool(self._calls) and (self._parting > 0 or not self._stage.api.best_effort)
 
     def _answer_close(self) -> None:
         # If the client closed, the reason is its own: AWS echoes code and reason.
@@ -379,9 +383,15 @@ class Connection(Runner):
         if self not in self._gateway.alive:
             return
         self._gateway.alive.discard(self)
+        self._gateway.ending.add(self)
         route = self._stage.api.disconnect
-        if route is not None:
-            await self._handle_disconnect(route)
+        try:
+            if route is not None:
+                await self._handle_disconnect(route)
+            if self._calls:
+                await asyncio.wait(self._calls)  # handlers that it did not wait for; the node's end does
+        finally:
+            self._gateway.ending.discard(self)
         if self._gateway.journal is not None:
             self._gateway.journal.ended(self._identity.connection_id)
 
@@ -390,7 +400,6 @@ class Connection(Runner):
             DISCONNECT, self._identity, DISCONNECT_ROUTE,
             close_code=self._close_code, close_reason=self._close_reason,
         )  # fmt: skip
-        self._gateway.ending.add(self)
         try:
             await self._invoke(route, event)
         except HandlerTimeout:
@@ -401,8 +410,6 @@ class Connection(Runner):
             raise
         except BaseException as error:  # noqa: BLE001 - the handler's
             log_handler_error(route, event, error)
-        finally:
-            self._gateway.ending.discard(self)
 
     # Closing.
 

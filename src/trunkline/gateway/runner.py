@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from contextvars import Context
 
     from trunkline.gateway.server import Gateway, Stage
-    from trunkline.model.api import CompiledRoute, Response
+    from trunkline.model.api import CompiledRoute, Response, Throttle
     from trunkline.model.events import Identity
 
 __all__ = ["NOT_HANDLERS", "HandlerTimeout", "Runner"]
@@ -109,7 +109,9 @@ class Runner(Output):
                     break
                 await asyncio.sleep(0)  # 16 messages of one client, then everybody else's turn
             del self._calls[task]
-            if self._state is _GONE and not self._calls and not self._given_up:
+            if self._state is _GONE and not self._has_to_wait() and not self._given_up:
+                if self._calls:
+                    await asyncio.sleep(0)  # they begin before the disconnect handler does
                 await self._disconnect()
         except BaseException:  # someone cancelled every task of the loop: nothing is left to handle messages
             self._calls.pop(task, None)
@@ -117,9 +119,13 @@ class Runner(Output):
             raise
         finally:
             self._runner = None
-        if self._state is _DRAINING and not self._calls:
+        if self._state is _DRAINING and not self._has_to_wait():
             self._answer_close()
         self.flush()
+
+    def _has_to_wait(self) -> bool:
+        """Whether handlers run that the answer to a close, or the disconnect handler, comes behind."""
+        raise NotImplementedError
 
     def _pull(self) -> None:
         """There is room in the queue: fill it with what waits in front of it."""
@@ -140,9 +146,14 @@ class Runner(Output):
     async def _handle(self, data: str | bytes, call: Call, task: asyncio.Task[None]) -> None:
         route = select_route(self._stage.api, data)
         if route is None:
-            self._tell(limits.MESSAGE_FORBIDDEN, Event(MESSAGE, self._identity, "", data))
+            throttled = not _takes(self._stage.api.messages, self._identity)
+            message = limits.MESSAGE_THROTTLED if throttled else limits.MESSAGE_FORBIDDEN
+            self._tell(message, Event(MESSAGE, self._identity, "", data))
             return
         event = Event(MESSAGE, self._identity, route.key, data)
+        if route.throttle is not None and not _takes(route.throttle, self._identity):
+            self._tell(limits.MESSAGE_THROTTLED, event)
+            return
         call.route = route
         call.event = event
         call.started = self._gateway.time()
@@ -240,6 +251,10 @@ class Runner(Output):
         """Queue what is for the sender; no refusal: no further message is taken until the socket takes this."""
         if self._state is _OPEN or self._state is _DRAINING:
             self._put(frame)
+
+
+def _takes(throttle: Throttle | None, identity: Identity) -> bool:
+    return throttle is None or throttle.takes(identity.source_ip)
 
 
 async def _forget_cancellation(task: asyncio.Task[Any]) -> None:
