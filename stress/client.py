@@ -164,10 +164,17 @@ class Client(asyncio.Protocol):
         else:
             self._transport.close()
 
+    def read(self, on: bool) -> None:
+        """Read on, or not for now."""
+        if on:
+            self._transport.resume_reading()
+        else:
+            self._transport.pause_reading()
+
     def turn_deaf(self) -> None:
         """Read no more."""
         self.note("deaf")
-        self._transport.pause_reading()
+        self.read(False)
 
     def broke(self, code: int, data: bytes) -> None:
         """Send something illegal, for which the server closes with this code."""

@@ -9,6 +9,7 @@ itself in its URL: `/stress?client=NAME`. A message begins with a line of JSON, 
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import itertools
 import os
@@ -79,10 +80,10 @@ async def send(connection: str, padding: int) -> bool:
     return accepted
 
 
-async def broadcast(room: str) -> int:
+async def broadcast(room: str, padding: int) -> int:
     """Send a message to everybody in a room; returns how many took it."""
     message = f"{NODE}-{next(numbers)}"
-    data = msgspec.json.encode({"form": "broadcast", "message": message}).decode()
+    data = msgspec.json.encode({"form": "broadcast", "message": message, "pad": "x" * padding}).decode()
     found = [document.id async for document in members.query().where("room", "==", room).stream()]
     note("broadcast-begin", message=message, targets=found, **body_of(data))
     result = await stress.broadcast(data, to=found)
@@ -164,11 +165,11 @@ async def act(ctx: Context, asked: dict[str, Any]) -> str | bytes | None:
                     await send(target, asked.get("padding", 0))
         case "flood":
             for _ in range(asked["times"]):
-                if not await send(known[asked["to"]], 100_000):
+                if not await send(known[asked["to"]], asked["padding"]):
                     break
                 await asyncio.sleep(0.01)
         case "broadcast":
-            await broadcast(asked["room"])
+            await broadcast(asked["room"], asked.get("padding", 0))
         case "close":
             target = known[asked["to"]]
             await send(target, 0)
@@ -207,7 +208,7 @@ async def message(ctx: Context) -> str | bytes | None:
 @stats.on("message")
 async def tell(ctx: Context) -> dict[str, Any]:
     """What this process has of everything."""
-    gc.collect()
+    let_go()
     documents = [document.id async for document in members.query().stream()]
     return {
         "tasks": len(asyncio.all_tasks()),
@@ -215,6 +216,14 @@ async def tell(ctx: Context) -> dict[str, Any]:
         "documents": documents,
         "resident": resident(),
     }
+
+
+def let_go() -> None:
+    """What is free is not held: neither by cycles of garbage, nor by the allocator for later."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's
+    if trim is not None:
+        trim(0)
 
 
 def resident() -> int:

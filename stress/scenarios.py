@@ -13,6 +13,7 @@ __all__ = ["SCENARIOS"]
 
 PIPELINE = 50
 LETTERS = "abcdefghij äöü€😀"
+PADDING = [0] * 10 + [500] * 10 + [5000, 40_000, 100_000]  # bytes
 
 
 async def steady_echo(field: Field) -> None:
@@ -51,7 +52,7 @@ async def room(field: Field) -> None:
         await everybody.wait()
         for _ in range(steps):
             await field.spread(random, steps)
-            await client.ask("broadcast", room=name)
+            await client.ask("broadcast", room=name, padding=random.choice(PADDING))
         await client.gets(count * steps, "broadcast")
         await everybody.wait()
         tally.expect("broadcasts", count * steps, client.got["broadcast"])
@@ -71,7 +72,7 @@ async def targeted(field: Field) -> None:
     async def talk(client: Client, random: Random) -> None:
         for _ in range(steps):
             await field.spread(random, steps)
-            await client.ask("send", to=[*random.choices(names, k=4), *passing[-3:]], padding=random.choice([0, 500]))
+            await client.ask("send", to=[*random.choices(names, k=4), *passing[-3:]], padding=random.choice(PADDING))
 
     async def pass_by() -> None:
         while not over.is_set():
@@ -204,7 +205,7 @@ async def deaf(field: Field) -> None:
         await actor.open(field.port)
         await target.open(field.port)
         target.turn_deaf()
-        actor.send("flood", to=target.name, times=1800 if field.whole else 50)
+        actor.send("flood", to=target.name, padding=100_000, times=1800 if field.whole else 50)
         await actor.until(lambda: actor.got["reply"] > 0, 25)
         tally.expect("floods over", 1, actor.got["reply"])
         target.vanish()
@@ -213,6 +214,30 @@ async def deaf(field: Field) -> None:
     await together(visit() for _ in range(2))
 
 
+async def slow_readers(field: Field) -> None:
+    """A client that reads nothing for a while, with its queue nearly or more than full, and then everything."""
+    tally = field.tally("slow readers")
+
+    async def visit(times: int) -> None:
+        actor, random = field.client(tally)
+        target, _ = field.client(tally)
+        target.small = True
+        await actor.open(field.port)
+        await target.open(field.port)
+        target.read(False)
+        for _ in range(20):
+            target.send(pad="x" * 3000)
+        await actor.ask("flood", to=target.name, padding=20_000, times=times)
+        await asyncio.sleep(random.uniform(0, 2))
+        target.read(True)
+        await target.gets(20)
+        tally.expect("replies", 21, target.got["reply"] + actor.got["reply"])
+        tally.expect("closes", 2, await target.close(4000) + await actor.close(1000))
+
+    await together(visit(times) for times in (10, 45, 80) * 4)
+
+
 SCENARIOS = (
     steady_echo, room, targeted, pipelines, slow_handlers, raising, closing_behind, closed_by_handlers, deaf,
+    slow_readers,
 )  # fmt: skip
