@@ -141,7 +141,7 @@ def refused_with(status, text, answer):
     body = f'{{"message": "{text}", "connectionId":"{connection}", "requestId":"{request}"}}'
     return (
         f"HTTP/1.1 {status}\r\ndate: now\r\ncontent-type: application/json; charset=UTF-8\r\n"
-        f"x-amz-apigw-id: {request}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n{body}"
+        f"content-length: {len(body)}\r\nconnection: close\r\nx-amz-apigw-id: {request}\r\n\r\n{body}"
     )
 
 

@@ -72,6 +72,9 @@ def _rows(node: RunningNode, settings: Settings) -> Iterator[_Row]:
 
 def _socket(node: RunningNode, name: str) -> Iterator[_Row]:
     yield _Row("url", "socket", node.url(name))
+    authorizer = node.application.authorizers.get(name)
+    if authorizer is not None:
+        yield _Row("route", "", "authorizer", authorizer.function.__name__, where=authorizer.where)
     for handler in sorted(node.application.handlers[name].values(), key=_place):
         yield _Row("route", "", handler.route, handler.function.__name__, where=handler.where)
     for handle in node.application.grants[name]:

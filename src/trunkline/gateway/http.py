@@ -53,8 +53,11 @@ def date() -> str:
     return _date[1]
 
 
-def encode(response: HttpResponse, *, head_only: bool = False) -> bytes:
-    """The bytes of an answer. A header value with a line break is a bug of the caller: ValueError."""
+def encode(response: HttpResponse, *, head_only: bool = False, last: str = "") -> bytes:
+    """The bytes of an answer; `last` is a header behind all others.
+
+    A header value with a line break is a bug of the caller: ValueError.
+    """
     lines = [f"HTTP/1.1 {response.status} {_phrase(response.status)}", f"date: {date()}"]
     for name, value in response.headers.items():
         if "\r" in value or "\n" in value or "\0" in value:
@@ -64,17 +67,19 @@ def encode(response: HttpResponse, *, head_only: bool = False) -> bytes:
         lines.append(f"content-length: {len(response.body)}")
     if response.close:
         lines.append("connection: close")
+    if last:
+        lines.append(last)
     head = "\r\n".join(lines).encode("latin-1", "replace") + b"\r\n\r\n"
     return head if head_only else head + response.body
 
 
 def refusal(response: Response, request_id: str) -> bytes:
-    """A refused handshake: the integration's own status and body, under the headers that AWS sends."""
+    """A refused handshake: the integration's own status and body, under the headers that AWS sends, in its order."""
     body = response.body if response.body is not None else b""
     raw = body.encode() if isinstance(body, str) else body
     content_type = response.headers.get("content-type", "application/json; charset=UTF-8")
-    headers = {"content-type": content_type, "x-amz-apigw-id": request_id}
-    return encode(HttpResponse(response.status, raw, headers, close=True))
+    answer = HttpResponse(response.status, raw, {"content-type": content_type}, close=True)
+    return encode(answer, last=f"x-amz-apigw-id: {request_id}")
 
 
 def _phrase(status: int) -> str:
