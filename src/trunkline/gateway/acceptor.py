@@ -14,6 +14,7 @@ from trunkline.gateway.connection import Connection
 from trunkline.gateway.http import HttpResponse, encode
 from trunkline.gateway.management import is_management
 from trunkline.gateway.request_reader import HttpRequest, Item, Refusal, RequestReader, Upgrade
+from trunkline.gateway.throttling import too_many
 from trunkline.model.events import Handshake, Identity
 from trunkline.wire.handshake import HandshakeError, check_upgrade, is_upgrade, parse_subprotocols
 from trunkline.wire.requests import check_extensions
@@ -272,6 +273,9 @@ class Acceptor(asyncio.BufferedProtocol):
         if stage is None:
             self._send_last(HttpResponse.forbidden())
             return
+        if _has_large_head(stage, request):
+            self._refuse(Refusal(431, f"more than {stage.api.header_bytes} bytes of headers"))
+            return
         self._hand_over(stage, request, key, upgrade.rest)
 
     def _check_handshake(self, upgrade: Upgrade) -> str:
@@ -302,7 +306,6 @@ class Acceptor(asyncio.BufferedProtocol):
 
     def _hand_over(self, stage: Stage, request: HttpRequest, key: str, rest: bytes) -> None:
         gateway = self._gateway
-        gateway.doors.discard(self)
         host = request.header("host") or ""
         identity = Identity(
             connection_id=gateway.ids.new(),
@@ -314,6 +317,10 @@ class Acceptor(asyncio.BufferedProtocol):
             connected_at=clock.now_ms(),
             stage_variables=stage.api.stage_variables or None,
         )
+        if stage.api.handshakes is not None and not stage.api.handshakes.takes(identity.source_ip):
+            self._send_last(too_many(identity))
+            return
+        gateway.doors.discard(self)
         connection = Connection(gateway, stage, identity, self._transport, self._counted)
         self._transport.set_protocol(connection)
         connection.start(Handshake(request.headers, request.query), key, rest)
@@ -322,6 +329,11 @@ class Acceptor(asyncio.BufferedProtocol):
 def _is_ambiguous(stage: Stage | None, request: HttpRequest) -> bool:
     """Whether an authorizer would have to choose between two tokens."""
     return stage is not None and stage.api.authorizer is not None and len(request.values("authorization")) > 1
+
+
+def _has_large_head(stage: Stage, request: HttpRequest) -> bool:
+    most = stage.api.header_bytes
+    return most is not None and sum(len(name) + len(value) + 4 for name, value in request.headers) > most
 
 
 def _address(transport: asyncio.Transport) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from urllib.parse import unquote
 
 from trunkline import clock, limits
-from trunkline.errors import InvalidConnectionId, SendError
+from trunkline.errors import InvalidConnectionId, SendError, Throttled
 from trunkline.gateway.answers import (
     Answer,
     denied,
@@ -116,6 +116,8 @@ class Management:
             call = self._admit(request, stages)
         except _Refusal as refusal:
             return refusal.answer
+        if call.api.calls is not None and not call.api.calls.takes(request.peer):
+            return failure(Throttled(), call.connection_id)
         try:
             sink = self._registry.find(call.api.name, call.connection_id)
             return partial(self._elsewhere, call) if sink is None else _here(sink, call)
