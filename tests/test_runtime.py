@@ -640,3 +640,24 @@ async def test_a_port_that_is_taken_leaves_the_journal_to_the_next(write):
     async with trunkline.open([websocket("socket")], store="sqlite:") as node:
         await node.listen(DOOR)
         assert node.journal.entries() == []
+
+
+async def test_where_a_door_will_be_no_lifespan_begins_while_another_node_has_the_folder(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import pathlib\n"
+        "from trunkline import lifespan, websocket\n"
+        "socket = websocket('socket')\n"
+        "@lifespan\n"
+        "async def life():\n"
+        "    with (pathlib.Path(__file__).parent / 'begun').open('a') as file:\n"
+        "        file.write('x')\n"
+        "    yield\n"
+    )
+    async with trunkline.open(program, store="sqlite:", serving=True):
+        with pytest.raises(ConfigurationError, match="another trunkline run uses"):
+            async with trunkline.open(program, store="sqlite:", serving=True):
+                pass
+        async with trunkline.open(program, store="sqlite:"):
+            pass  # a script beside it may
+    assert (tmp_path / "begun").read_text() == "xx"

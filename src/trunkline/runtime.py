@@ -103,7 +103,8 @@ class RunningNode:
     async def _take_journal(self) -> None:
         # Not before there is a door: a script that opens the program beside a server must not end its connections.
         if self.journal is not None and self.gateway.journal is None:
-            self.journal.open()
+            if not self.journal.is_open:
+                self.journal.open()
             self.gateway.journal = self.journal
             await recover(self.gateway, self.journal)
 
@@ -114,6 +115,7 @@ async def open(  # noqa: A001
     *,
     store: str = "memory:",
     settings: Settings | None = None,
+    serving: bool = False,
 ) -> AsyncIterator[RunningNode]:
     """Run a program inside this process, without a listener: for tests, notebooks and scripts.
 
@@ -124,6 +126,7 @@ async def open(  # noqa: A001
         program: a file or several, a module, or what it declared: sockets and handles on collections.
         store: "memory:", "sqlite:" (in `.trunkline/` beside the program) or "sqlite:///FILE".
         settings: everything else; its store is not used.
+        serving: a door will be opened: no lifespan begins while another such node uses the state folder.
 
     Raises:
         ConfigurationError, DeclarationError: the program or the store cannot be had.
@@ -136,8 +139,10 @@ async def open(  # noqa: A001
     keeping = store != "memory:"
     ids = connection_ids(state if keeping else None)
     journal = Journal(state / _JOURNAL) if keeping else None
-    await documents.open()
+    if serving and journal is not None:
+        journal.open()
     try:
+        await documents.open()
         context = contextvars.copy_context()
         apis = compile_apis(application, chosen.limit, arn=execute_arn(chosen.region, chosen.account))
         web = None if chosen.web is None else Path(chosen.web)

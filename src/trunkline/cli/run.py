@@ -156,7 +156,7 @@ async def _serve(programs: list[str], chosen: Settings, stop: Stop) -> None:
     from trunkline import runtime
     from trunkline.cli.banner import banner
 
-    async with runtime.open(programs, store=chosen.store, settings=chosen) as node:
+    async with runtime.open(programs, store=chosen.store, settings=chosen, serving=True) as node:
         await node.listen(chosen)
         stop.opened(node)
         banner(node, chosen)

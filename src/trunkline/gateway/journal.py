@@ -161,6 +161,11 @@ class Journal:
             self._let_go()
             raise
 
+    @property
+    def is_open(self) -> bool:
+        """Whether this process has it."""
+        return self._file >= 0
+
     def entries(self) -> list[Entry]:
         """The connections that have not ended."""
         return list(self._open.values())
