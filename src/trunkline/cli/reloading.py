@@ -6,11 +6,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import watchfiles
 from rich.console import Console
+from rich.markup import escape
 
 from trunkline.cli.stopping import RELOADING
 from trunkline.resources.loading import folder_of
@@ -24,11 +26,14 @@ _STOP_SECONDS = 5.0  # a node that is told to stop at once has ended long before
 _LOOK_MS = 300  # how often is looked whether the node still runs
 
 
-class _Sources(watchfiles.PythonFilter):
-    """Python files, and the settings in pyproject.toml."""
+class _Sources(watchfiles.DefaultFilter):
+    """Python files, and the settings in pyproject.toml; nothing in folders of tools, or in ours."""
+
+    ignore_dirs = (*watchfiles.DefaultFilter.ignore_dirs, ".trunkline")
 
     def __call__(self, change: watchfiles.Change, path: str) -> bool:
-        return super().__call__(change, path) or Path(path).name == "pyproject.toml"
+        is_source = path.endswith(".py") or Path(path).name == "pyproject.toml"
+        return is_source and super().__call__(change, path)
 
 
 class _Node:
@@ -64,25 +69,20 @@ def supervise(programs: list[str]) -> None:
     """
     terminal = Console(stderr=True, highlight=False)
     folders = sorted({str(folder_of(program)) for program in programs})
+    over = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+        signal.signal(number, lambda *_: over.set())
     node = _Node()
-    try:
-        for changes in watchfiles.watch(
-            *folders, watch_filter=_Sources(), yield_on_timeout=True, rust_timeout=_LOOK_MS, raise_interrupt=True
-        ):
-            if changes:
-                terminal.print(f"[dim]{_names(changes)} changed[/]")
-                node.stop(signal.SIGHUP)
-                node = _Node()
-            elif node.has_just_ended():
-                terminal.print("[dim]waiting for a change[/]")
-    except KeyboardInterrupt:
-        node.stop(signal.SIGINT)
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
+    for changes in watchfiles.watch(
+        *folders, watch_filter=_Sources(), yield_on_timeout=True, rust_timeout=_LOOK_MS, stop_event=over
+    ):
+        if changes:
+            terminal.print(f"[dim]{escape(_names(changes))} changed[/]")
+            node.stop(signal.SIGHUP)
+            node = _Node()
+        elif node.has_just_ended():
+            terminal.print("[dim]waiting for a change[/]")
+    node.stop(signal.SIGINT)
 
 
 def _names(changes: Iterable[tuple[watchfiles.Change, str]]) -> str:
