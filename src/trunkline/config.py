@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from trunkline.errors import ConfigurationError
 from trunkline.model.addresses import check_origin, parse_network
-from trunkline.model.api import Limits
+from trunkline.model.api import Limits, Rate
 
-__all__ = ["Settings", "parse_address", "parse_limits", "settings"]
+__all__ = ["Rate", "Settings", "parse_address", "parse_limits", "parse_rates", "settings"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,10 @@ class Settings:
         web: folder of static files; None for none.
         admin: "HOST:PORT" of /live and /ready, "off", or None: 127.0.0.1, the port above.
         limit: limits that differ from those a program declares, by name.
+        rate: how often something may happen, by name: "connects" and "requests" of the node, "address.connects" and
+            "address.messages" of one address, "socket.NAME" and "socket.NAME.ROUTE" of a socket and of a route.
+        quotas: "aws" for the rates of an AWS account where `rate` says nothing else; "none".
+        like: "aws" for what API Gateway promises, and no more than that; "none" for all that Trunkline does.
         log_format: "text" for people or "json", one object a line.
         log_level: the least that is logged: "debug", "info", "warning" or "error".
         grace: seconds after SIGTERM in which new clients are still taken, while /ready says 503.
@@ -62,6 +67,9 @@ class Settings:
     host_name: tuple[str, ...] = ()
     region: str = "us-east-1"
     account: str = "000000000000"
+    rate: Mapping[str, Rate] = field(default_factory=dict)
+    quotas: str = "none"
+    like: str = "none"
 
 
 def _check_host_name(text: str) -> None:
@@ -69,7 +77,7 @@ def _check_host_name(text: str) -> None:
         raise ConfigurationError(f"host_name {text!r}: expected a name without a port, such as api.example")
 
 
-_LISTS = ("limit", "trust_proxy", "origin", "host_name")
+_LISTS = ("limit", "trust_proxy", "origin", "host_name", "rate")
 _SECONDS = ("grace", "drain")
 _COUNTS = ("max_connections", "max_per_address")
 _SWITCHES = ("verify_signatures",)
@@ -84,7 +92,14 @@ _FORMS = {
     "region": (re.compile(r"[a-z0-9]+(-[a-z0-9]+)+"), "an AWS Region, such as us-east-1"),
     "account": (re.compile(r"[0-9]{12}"), "the 12 digits of an AWS account"),
 }
-_CHOICES = {"log_format": ("text", "json"), "log_level": ("debug", "info", "warning", "error")}
+_CHOICES = {
+    "log_format": ("text", "json"),
+    "log_level": ("debug", "info", "warning", "error"),
+    "quotas": ("none", "aws"),
+    "like": ("none", "aws"),
+}
+_RATES = ("connects", "requests", "address.connects", "address.messages")
+_RATE = re.compile(r"([0-9]+(?:\.[0-9]+)?)(?:/([0-9]+))?")
 
 
 def settings(folder: Path, flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Settings:
@@ -135,6 +150,48 @@ def parse_limits(source: str, texts: list[str] | Mapping[str, Any]) -> dict[str,
     return parsed
 
 
+def parse_rates(source: str, texts: list[str] | Mapping[str, Any]) -> dict[str, Rate]:
+    """Rates by name, of "NAME=PER_SECOND" and "NAME=PER_SECOND/BURST" texts, or of a table and tables within it."""
+    if not isinstance(texts, Mapping | list):
+        raise ConfigurationError(f"{source} sets rate to {texts!r}; expected a table, or texts NAME=PER_SECOND/BURST")
+    pairs = _flat(texts) if isinstance(texts, Mapping) else [_split_rate(source, str(text)) for text in texts]
+    return {name.strip(): _rate(source, name.strip(), value) for name, value in pairs}
+
+
+def _split_rate(source: str, text: str) -> tuple[str, str]:
+    name, equals, value = text.rpartition("=")  # a route may have one in it
+    if not equals:
+        raise ConfigurationError(f"{source} has rate {text!r}; expected NAME=PER_SECOND/BURST, such as connects=20/40")
+    return name, value
+
+
+def _flat(table: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """TOML takes a name with dots for tables in tables."""
+    for name, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{before}{name}.")
+        else:
+            yield before + name, value
+
+
+def _rate(source: str, name: str, value: Any) -> Rate:
+    if name not in _RATES and not (name.startswith("socket.") and all(name.split(".", 2)[1:])):
+        raise ConfigurationError(
+            f"{source} has rate {name!r}; known are {', '.join(_RATES)}, socket.NAME and socket.NAME.ROUTE"
+        )
+    if isinstance(value, Rate):
+        return value
+    found = _RATE.fullmatch(str(value).strip())
+    per_second = float(found[1]) if found else 0.0
+    burst = int(found[2]) if found and found[2] else math.ceil(per_second)
+    if not per_second or not burst:
+        raise ConfigurationError(
+            f"{source} sets rate {name} to {value!r}; expected PER_SECOND or PER_SECOND/BURST above 0, such as "
+            "500 or 10000/5000"
+        )
+    return Rate(per_second, burst)
+
+
 def _kind(limit: str) -> str:
     return "whole number" if limit.endswith("_bytes") else "number"
 
@@ -173,6 +230,8 @@ def _from_environment(environ: Mapping[str, str], known: set[str]) -> dict[str, 
 def _typed(source: str, name: str, value: Any, merged: Settings) -> Any:
     if name == "limit":
         return {**merged.limit, **parse_limits(source, value)}
+    if name == "rate":
+        return {**merged.rate, **parse_rates(source, value)}
     if name == "port":
         try:
             port = -1 if isinstance(value, bool | float) else int(value)

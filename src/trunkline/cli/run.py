@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from trunkline import log
-from trunkline.cli.stopping import RELOADING, Interrupted, Stop
+from trunkline.cli.stopping import RELOADING, Interrupted, Stop, ignore_signals
 from trunkline.config import Settings, parse_address, parse_limits, settings
 from trunkline.errors import ConfigurationError
 
@@ -89,6 +89,18 @@ def run(
     account: Annotated[
         str | None, typer.Option(metavar="DIGITS", help="AWS account of ARNs; default 000000000000.")
     ] = None,
+    rate: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=PER_SECOND/BURST", help="Set a rate, such as address.messages=20/40; may be repeated."
+        ),
+    ] = None,
+    quotas: Annotated[
+        str | None, typer.Option(metavar="WHOSE", help="aws for the rates of an AWS account; default none.")
+    ] = None,
+    like: Annotated[
+        str | None, typer.Option(metavar="WHAT", help="aws for what API Gateway does, and no more; default none.")
+    ] = None,
     reload: Annotated[
         bool, typer.Option("--reload", help="Start anew when a Python file changes; for development.")
     ] = False,
@@ -103,6 +115,7 @@ def run(
     flags |= {"trust_proxy": trust_proxy or None, "origin": origin or None}
     flags |= {"verify_signatures": verify_signatures or None, "keys": keys, "host_name": host_name or None}
     flags |= {"region": region, "account": account}
+    flags |= {"rate": rate or None, "quotas": quotas, "like": like}
     chosen = settings(folder_of(programs[0]), flags)
     _check(programs, chosen)
     if reload and RELOADING not in os.environ:
@@ -115,6 +128,7 @@ def run(
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_serve(programs, chosen, stop))
+        ignore_signals()
     except Interrupted as interrupted:
         raise typer.Exit(128 + interrupted.args[0]) from None
 
