@@ -268,3 +268,13 @@ def test_whoever_insists_waits_for_no_grace(serve):
         assert client.code == 1001
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_that_never_cease_do_no_harm(serve, loop, number):
+    running = serve(env=LOOPS[loop])
+    while running.process.poll() is None:
+        running.process.send_signal(number)
+        time.sleep(0.01)
+    assert running.ended() == (0, "", "")

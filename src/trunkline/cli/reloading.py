@@ -14,7 +14,7 @@ import watchfiles
 from rich.console import Console
 from rich.markup import escape
 
-from trunkline.cli.stopping import RELOADING
+from trunkline.cli.stopping import RELOADING, ignore_signals
 from trunkline.resources.loading import folder_of
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ def supervise(programs: list[str]) -> None:
         elif node.has_just_ended():
             terminal.print("[dim]waiting for a change[/]")
     node.stop(signal.SIGINT)
+    ignore_signals()
 
 
 def _names(changes: Iterable[tuple[watchfiles.Change, str]]) -> str:

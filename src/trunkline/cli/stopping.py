@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from trunkline.runtime import RunningNode
 
-__all__ = ["RELOADING", "Interrupted", "Stop"]
+__all__ = ["RELOADING", "Interrupted", "Stop", "ignore_signals"]
 
 RELOADING = "TRUNKLINE_RELOADING"  # set by `--reload` for the node that it runs
 _AT_ONCE_SECONDS = 0.8  # and the flush: within one second
@@ -91,6 +91,12 @@ class Stop:
         assert self._node is not None
         for connection in list(self._node.gateway.alive):
             connection.sweep(self._loop.time() + limits.CLOSE_SECONDS)
+
+
+def ignore_signals() -> None:
+    """All is done, in order: whoever still insists must not change the exit code while the interpreter ends."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _after(seconds: float, do: object) -> None:
