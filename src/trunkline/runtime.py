@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import contextvars
 import os
@@ -9,9 +10,10 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, TypeAlias
 
+from trunkline import limits
 from trunkline.config import Settings, parse_address
 from trunkline.connections.local import LocalConnections
 from trunkline.errors import ConfigurationError
@@ -22,6 +24,7 @@ from trunkline.gateway.management import Management
 from trunkline.gateway.recovery import recover
 from trunkline.gateway.server import Gateway
 from trunkline.gateway.signatures import Verifier
+from trunkline.gateway.throttling import AWS_RATES, ThrottledConnections, Throttling
 from trunkline.integrations.python import PythonIntegration
 from trunkline.model.api import (
     CONNECT_ROUTE,
@@ -29,6 +32,7 @@ from trunkline.model.api import (
     CompiledApi,
     CompiledAuthorizer,
     CompiledRoute,
+    Rate,
     execute_arn,
 )
 from trunkline.model.expressions import compile_selector
@@ -38,14 +42,16 @@ from trunkline.resources.authorizer import PythonAuthorizer
 from trunkline.resources.collection import Collection
 from trunkline.resources.context import running_node
 from trunkline.resources.loading import declared_in, folder_of, load
+from trunkline.resources.portability import check_for_aws
 from trunkline.resources.websocket import Websocket
 from trunkline.stores import open_store
 
 if TYPE_CHECKING:
+    from trunkline.connections.base import Connections
     from trunkline.resources.websocket import Handler
     from trunkline.stores.base import Store
 
-__all__ = ["Program", "RunningNode", "compile_apis", "connection_ids", "open"]
+__all__ = ["Program", "RunningNode", "compile_apis", "connection_ids", "open", "rates_of"]
 
 _STATE = ".trunkline"
 _KEY = "id.key"
@@ -69,7 +75,7 @@ class RunningNode:
         self,
         application: Application,
         gateway: Gateway,
-        connections: LocalConnections,
+        connections: Connections,
         store: Store,
         journal: Journal | None = None,
     ) -> None:
@@ -134,6 +140,7 @@ async def open(  # noqa: A001
     chosen = settings or Settings()
     keys = keys_of(chosen)
     application, folder = _application(program)
+    apis = _apis(application, chosen)
     state = folder / _STATE
     documents = open_store(store, state)
     keeping = store != "memory:"
@@ -144,7 +151,6 @@ async def open(  # noqa: A001
     try:
         await documents.open()
         context = contextvars.copy_context()
-        apis = compile_apis(application, chosen.limit, arn=execute_arn(chosen.region, chosen.account))
         web = None if chosen.web is None else Path(chosen.web)
         connections = LocalConnections(ids.origin)
         admission = Admission(
@@ -163,7 +169,11 @@ async def open(  # noqa: A001
             hosts=chosen.host_name,
         )
         gateway = Gateway(apis, ids, connections, web=web, admission=admission, management=management, context=context)
-        node = RunningNode(application, gateway, connections, documents, journal)
+        if chosen.like == "aws":
+            calls = ThrottledConnections(connections, {api.name: api.calls for api in apis})
+            node = RunningNode(application, gateway, calls, documents)
+        else:
+            node = RunningNode(application, gateway, connections, documents, journal)
         context.run(running_node.set, node)
         token = running_node.set(node)
         try:
@@ -186,15 +196,39 @@ async def open(  # noqa: A001
         await documents.close()
 
 
+def _apis(application: Application, chosen: Settings) -> list[CompiledApi]:
+    """What is served: under the rates of the settings, and within what AWS promises if that is asked for."""
+    like_aws = chosen.like == "aws"
+    if like_aws:
+        check_for_aws(application, chosen.limit)
+    arn = execute_arn(chosen.region, chosen.account)
+    apis = compile_apis(application, chosen.limit, arn=arn, rates=chosen.rate, like_aws=like_aws)
+    throttling = Throttling(rates_of(chosen), asyncio.get_running_loop().time)
+    return [throttling.applied(api) for api in apis]
+
+
 def compile_apis(
-    application: Application, limit: Mapping[str, float], *, arn: str = execute_arn()
+    application: Application,
+    limit: Mapping[str, float],
+    *,
+    arn: str = execute_arn(),
+    rates: Mapping[str, Rate] = MappingProxyType({}),
+    like_aws: bool = False,
 ) -> list[CompiledApi]:
-    """One Api for each socket; its stage is the socket's name, and its ARN begins with `arn`."""
+    """One Api for each socket; its stage is the socket's name, and its ARN begins with `arn`.
+
+    Raises:
+        ConfigurationError: a rate is of a socket or a route that is not there.
+    """
+    _check_rates(application, rates)
     apis = []
     for name, socket in application.sockets.items():
         options = socket.options
         handlers = application.handlers[name]
-        routes = {key: _route(handler, binary=options.binary) for key, handler in handlers.items()}
+        routes = {
+            key: _route(handler, binary=options.binary, rate=rates.get(f"socket.{name}.{key}"))
+            for key, handler in handlers.items()
+        }
         connect, disconnect = routes.pop(CONNECT_ROUTE, None), routes.pop(DISCONNECT_ROUTE, None)
         custom = any(not key.startswith("$") for key in routes)
         apis.append(
@@ -207,13 +241,32 @@ def compile_apis(
                 connect=connect,
                 disconnect=disconnect,
                 authorizer=_authorizer(application.authorizers.get(name)),
-                ordered=options.ordered,
+                ordered=options.ordered and not like_aws,
                 binary=options.binary,
                 limits=replace(options.limits, **limit),  # type: ignore[arg-type]
                 execute_arn=arn,
+                best_effort=like_aws,
+                header_bytes=limits.AWS_HEADER_BYTES if like_aws else None,
+                rate=rates.get(f"socket.{name}"),
             )
         )
     return apis
+
+
+def rates_of(settings: Settings) -> dict[str, Rate]:
+    """The rates in force, by name."""
+    return {**(AWS_RATES if "aws" in {settings.quotas, settings.like} else {}), **settings.rate}
+
+
+def _check_rates(application: Application, rates: Mapping[str, Rate]) -> None:
+    known = [
+        f"socket.{name}{route}"
+        for name, handlers in application.handlers.items()
+        for route in ("", *(f".{key}" for key in handlers if key != DISCONNECT_ROUTE))
+    ]
+    for name in rates:
+        if name.startswith("socket.") and name not in known:
+            raise ConfigurationError(f"rate {name!r} is of nothing that this program has; there are {', '.join(known)}")
 
 
 def connection_ids(state: Path | None) -> ConnectionIds:
@@ -235,8 +288,9 @@ def connection_ids(state: Path | None) -> ConnectionIds:
     return ConnectionIds(key, epoch=epoch)
 
 
-def _route(handler: Handler, *, binary: bool) -> CompiledRoute:
-    return CompiledRoute(handler.route, PythonIntegration(handler.function, binary=binary).invoke, str(handler.where))
+def _route(handler: Handler, *, binary: bool, rate: Rate | None) -> CompiledRoute:
+    integration = PythonIntegration(handler.function, binary=binary)
+    return CompiledRoute(handler.route, integration.invoke, str(handler.where), rate=rate)
 
 
 def _authorizer(handler: Handler | None) -> CompiledAuthorizer | None:
