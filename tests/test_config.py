@@ -196,6 +196,76 @@ def test_what_is_wrong_with_them_is_told(tmp_path, name, value, message):
         settings(tmp_path, {name: value}, {})
 
 
+# The door, and the end.
+
+DOOR = {
+    "grace": 2.5, "drain": 10.0, "max_connections": 1000, "max_per_address": 20, "trust_proxy": ("10.0.0.0/8", "::1"),
+    "origin": ("https://app.example", "http://localhost:5173"),
+}  # fmt: skip
+
+
+def test_the_door_can_be_set_from_every_source(pyproject, tmp_path):
+    wanted = dataclasses.replace(Settings(), **DOOR)
+    environ = {
+        "TRUNKLINE_GRACE": "2.5", "TRUNKLINE_DRAIN": "10", "TRUNKLINE_MAX_CONNECTIONS": "1000", "TRUNKLINE_MAX_PER_ADDRESS": "20",
+        "TRUNKLINE_TRUST_PROXY": "10.0.0.0/8, ::1", "TRUNKLINE_ORIGIN": "https://app.example,http://localhost:5173",
+    }  # fmt: skip
+    texts = {"grace": "2.5", "drain": "10", "max_connections": "1000", "max_per_address": "20"}
+    lists = {"trust_proxy": ["10.0.0.0/8", "::1"], "origin": list(DOOR["origin"])}
+    assert settings(tmp_path, texts | lists, {}) == wanted
+    assert settings(tmp_path, {}, environ) == wanted
+    folder = pyproject(
+        "[tool.trunkline]\ngrace = 2.5\ndrain = 10\nmax_connections = 1000\nmax_per_address = 20\n"
+        'trust_proxy = ["10.0.0.0/8", "::1"]\norigin = ["https://app.example", "http://localhost:5173"]\n'
+    )
+    assert settings(folder, {}, {}) == wanted
+
+
+def test_one_proxy_or_origin_need_be_no_list(pyproject):
+    folder = pyproject('[tool.trunkline]\ntrust_proxy = "10.0.0.1"\norigin = "https://app.example"\n')
+    chosen = settings(folder, {}, {})
+    assert (chosen.trust_proxy, chosen.origin) == (("10.0.0.1",), ("https://app.example",))
+
+
+def test_a_later_list_takes_the_place_of_an_earlier_one(pyproject):
+    folder = pyproject('[tool.trunkline]\norigin = ["https://a.example"]\n')
+    assert settings(folder, {"origin": ["https://b.example"]}, {}).origin == ("https://b.example",)
+
+
+@pytest.mark.parametrize("name", ["grace", "drain"])
+@pytest.mark.parametrize("value", ["-1", "x", "", "nan", "inf", "3601", True, []])
+def test_a_time_is_0_to_3600_seconds(tmp_path, name, value):
+    with pytest.raises(ConfigurationError) as refused:
+        settings(tmp_path, {name: value}, {})
+    assert str(refused.value) == f"the command line sets {name} to {value!r}; expected seconds from 0 to 3600"
+
+
+@pytest.mark.parametrize("name", ["max_connections", "max_per_address"])
+@pytest.mark.parametrize("value", ["0", "-1", "x", "", "1.5", 1.5, True, []])
+def test_a_count_is_a_whole_number_above_0(tmp_path, name, value):
+    with pytest.raises(ConfigurationError) as refused:
+        settings(tmp_path, {name: value}, {})
+    assert str(refused.value) == f"the command line sets {name} to {value!r}; expected a whole number above 0"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("trust_proxy", ["10.0.0.1/8"], "trust_proxy '10.0.0.1/8': expected an address or a network, such as 10.0.0.0/8"),
+        ("trust_proxy", ["proxy.example"], "trust_proxy 'proxy.example': expected an address or a network, such as 10.0.0.0/8"),
+        ("trust_proxy", 5, "the command line sets trust_proxy to 5; expected a list of texts"),
+        ("trust_proxy", [5], "the command line sets trust_proxy to [5]; expected a list of texts"),
+        ("origin", ["*"], "origin '*': expected what browsers send, such as https://app.example"),
+        ("origin", ["https://app.example/"], "origin 'https://app.example/': expected what browsers send, such as https://app.example"),
+        ("origin", {"a": 1}, "the command line sets origin to {'a': 1}; expected a list of texts"),
+    ],
+)  # fmt: skip
+def test_a_proxy_or_an_origin_that_is_none_is_told(tmp_path, name, value, message):
+    with pytest.raises(ConfigurationError) as refused:
+        settings(tmp_path, {name: value}, {})
+    assert str(refused.value) == message
+
+
 # Limits.
 
 

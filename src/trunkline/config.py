@@ -223,7 +223,7 @@ def _from_environment(environ: Mapping[str, str], known: set[str]) -> dict[str, 
     for name in known:
         value = environ.get(f"TRUNKLINE_{name.upper()}")
         if value:
-            found[name] = value.split(",") if name in _LISTS else value
+            found[name] = [part.strip() for part in value.split(",")] if name in _LISTS else value
     return found
 
 
