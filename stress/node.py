@@ -129,6 +129,9 @@ class Node:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
             await self._process.wait()
+
+    def close(self) -> None:
+        """Let go of its files."""
         self._errors.close()
 
     def resident(self) -> int:

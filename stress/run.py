@@ -70,8 +70,13 @@ class Run:
             await self._all()
         finally:
             await self.node.end()
-            self._clients.close()
-            self._runner.close()
+            self.close()
+
+    def close(self) -> None:
+        """Let go of its files."""
+        self.node.close()
+        self._clients.close()
+        self._runner.close()
 
     async def _all(self) -> None:
         began = time.monotonic()
@@ -113,7 +118,7 @@ class Run:
             # A leak grows with every round; what only had not been at its peak in the warm-up does not.
             warm, now = now, await self._round(warm, SECONDS, whole=True)
             print(f"after one more: {now}", flush=True)
-        self._compare(first, warm, now)
+        self.compare(first, warm, now)
 
     async def _round(self, before: Sample, seconds: float, *, whole: bool) -> Sample:
         self.field.seconds, self.field.whole = seconds, whole
@@ -140,7 +145,8 @@ class Run:
                 return now
             await asyncio.sleep(0.1)
 
-    def _compare(self, first: Sample, warm: Sample, now: Sample) -> None:
+    def compare(self, first: Sample, warm: Sample, now: Sample) -> None:
+        """Note what is not as it was at the start; memory, as it was after the warm-up."""
         self._expect(_counts(first) == _counts(now), f"not as much as before: {now}; before: {first}")
         self._expect(not now.documents, f"documents are left: {now.documents[:5]}")
         grown, allowed = _grown(warm, now), _allowed(warm)
