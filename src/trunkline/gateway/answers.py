@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
+from binascii import b2a_base64
 from http import HTTPStatus
-from os import urandom
+from random import getrandbits
 from typing import TYPE_CHECKING
 
 from trunkline import clock, limits
 from trunkline.errors import InvalidConnectionId, MessageTooLarge, SlowConsumer, Throttled
 from trunkline.gateway.http import HttpResponse, date
-from trunkline.model.ids import request_id
 from trunkline.model.policies import Decision
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ __all__ = [
 
 _JSON = "Content-Type: application/json\r\n"
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
+_RANDOM_BYTES = 11 + 12 + 16  # for the three ids of an answer
 _VARIANTS = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
 
 
@@ -57,8 +58,12 @@ class Answer(HttpResponse):
 
     def _ids(self) -> str:
         kind = f"x-amzn-ErrorType: {self.kind}\r\n" if self.kind else ""
-        trace = "" if self.kind else f"X-Amzn-Trace-Id: Root=1-{int(clock.now()):08x}-{urandom(12).hex()}\r\n"
-        return f"x-amzn-RequestId: {_uuid()}\r\n{kind}x-amz-apigw-id: {request_id()}\r\n{trace}"
+        # They are for people to find an answer by, and no secret: to ask the system would cost three times as much.
+        raw = getrandbits(_RANDOM_BYTES * 8).to_bytes(_RANDOM_BYTES, "big")
+        api_id = b2a_base64(raw[:11], newline=False).replace(b"+", b"-").replace(b"/", b"_").decode("ascii")
+        digits = raw[11:].hex()
+        trace = "" if self.kind else f"X-Amzn-Trace-Id: Root=1-{int(clock.now()):08x}-{digits[:24]}\r\n"
+        return f"x-amzn-RequestId: {_uuid(digits[24:])}\r\n{kind}x-amz-apigw-id: {api_id}\r\n{trace}"
 
 
 def described(info: ConnectionInfo | None) -> Answer:
@@ -137,7 +142,6 @@ def internal_error() -> Answer:
     return Answer(500, b'{"message": "Internal server error"}', "InternalServerErrorException")
 
 
-def _uuid() -> str:
-    """A random one, version 4."""
-    raw = urandom(16).hex()
-    return f"{raw[:8]}-{raw[8:12]}-4{raw[13:16]}-{_VARIANTS[raw[16]]}{raw[17:20]}-{raw[20:]}"
+def _uuid(digits: str) -> str:
+    """Of 32 random ones, a UUID of version 4."""
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{_VARIANTS[digits[16]]}{digits[17:20]}-{digits[20:]}"

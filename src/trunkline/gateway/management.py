@@ -47,7 +47,7 @@ logger = logging.getLogger("trunkline.gateway")
 Later: TypeAlias = Callable[[], Awaitable[Answer]]
 """What to call and wait for, to get an answer."""
 
-_PATH = re.compile(r"/([^/]+)/(?:@|%40)connections/([^/]+)")
+_CONNECTIONS = frozenset({"@connections", "%40connections"})
 _AWS_HOST = re.compile(r"([^.]+)\.execute-api\..+")
 _ACTION = "execute-api:ManageConnections"
 _ANY_CONNECTION = "@connections/{connectionId}"  # literally so: a policy cannot name a connection
@@ -152,13 +152,15 @@ class Management:
         host = self._host(named.get("host", ""))
         if host is None or not _BY_A_PAGE.isdisjoint(named):
             raise _Refusal(forbidden())
-        match = _PATH.fullmatch(request.path)
-        if match is None or request.method not in _METHODS:
+        _, name, *rest = request.path.split("/")
+        if len(rest) != 2 or rest[0] not in _CONNECTIONS or not (name and rest[1]) or request.method not in _METHODS:
             raise _Refusal(refused(403, "MissingAuthenticationTokenException", "Missing Authentication Token"))
-        stage = stages.get(match[1])
-        if stage is None or host.api_id not in {"", stage.api.api_id}:
+        stage = stages.get(name)
+        if stage is None or (host.api_id and host.api_id != stage.api.api_id):
             raise _Refusal(forbidden())
-        connection_id = unquote(match[2])
+        connection_id = rest[1].replace("%3D", "=")  # what clients write, and cheaper than to decode everything
+        if "%" in connection_id:
+            connection_id = unquote(rest[1])
         if host.is_public or not self._trusts(request, named):
             self._authenticate(request, named, stage.api, connection_id)
         return _Call(request.method, stage.api, connection_id, request.body)
