@@ -85,7 +85,7 @@ def test_every_setting_is_described_with_its_default():
 
 def test_every_setting_has_its_variable_and_flag():
     for name, _, variable, flag, *_ in rows("settings.md", "setting |"):
-        assert (variable, flag) == (f"TRUNKLINE_{name.upper()}", f"--{name}")
+        assert (variable, flag) == (f"TRUNKLINE_{name.upper()}", f"--{name.replace('_', '-')}")
 
 
 def test_every_limit_is_described_with_its_default():
