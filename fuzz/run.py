@@ -47,7 +47,8 @@ def fuzz(name, options):
 
     with atheris.instrument_imports(include=["trunkline"]):
         target = importlib.import_module(f"targets.{name}")
-    atheris.Setup([sys.argv[0], *options], target.check)
+    itself = f"{sys.executable} {__file__} --only {name}"  # merging starts it again and again
+    atheris.Setup([itself, *options], target.check)
     atheris.Fuzz()
 
 
@@ -86,8 +87,9 @@ def keep(name):
     """The kept corpus from what was kept and what has grown."""
     with tempfile.TemporaryDirectory() as merged:
         done = process(name, "-set_cover_merge=1", f"-max_len={KEPT_BYTES}", merged, grown(name))
-        assert done.returncode == 0, done.stderr
         inputs = [file.read_bytes() for file in Path(merged).iterdir()]
+        assert done.returncode == 0, done.stderr
+        assert inputs, done.stderr
     corpus.write(name, inputs)
     print(f"{name}: {len(inputs)} inputs, {sum(map(len, inputs)):,} bytes", flush=True)
 
