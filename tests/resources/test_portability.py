@@ -19,10 +19,11 @@ def test_a_plain_program_is_taken():
 
 def test_a_raised_limit_is_named_with_its_line():
     socket = websocket("socket", limits=Limits(frame_bytes=65_536))
-    assert found(socket) == [
+    (told,) = found(socket)
+    assert told == (
         f"{socket.where}: websocket('socket') raises limit frame_bytes to 65,536; API Gateway's is 32,768, and cannot "
         "be raised"
-    ]
+    )
     assert str(socket.where).startswith(f"{__file__}:")
 
 
@@ -42,8 +43,8 @@ def test_binary_is_named_with_its_line():
 
 
 def test_a_raised_limit_of_the_settings_is_named_once_whatever_sockets_there_are():
-    assert found(websocket("one"), websocket("two"), idle_seconds=900.0) == [
-        "the setting limit raises idle_seconds to 900.0; API Gateway's is 600, and cannot be raised"
+    assert found(websocket("one"), websocket("two"), idle_seconds=900.5) == [
+        "the setting limit raises idle_seconds to 900.5; API Gateway's is 600, and cannot be raised"
     ]
 
 

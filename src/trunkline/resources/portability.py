@@ -36,12 +36,12 @@ def check_for_aws(application: Application, limit: Mapping[str, float]) -> None:
 def not_on_aws(application: Application, limit: Mapping[str, float]) -> Iterator[str]:
     """A line for each; see `check_for_aws`."""
     for name, value in _raised(limit):
-        yield f"the setting limit raises {name} to {value:,}; {_fixed(name)}"
+        yield f"the setting limit raises {name} to {_shown(value)}; {_fixed(name)}"
     for socket in application.sockets.values():
         options = socket.options
         declared = {name: getattr(options.limits, name) for name in Limits.__dataclass_fields__ if name not in limit}
         for name, value in _raised(declared):
-            yield f"{socket.where}: {socket!r} raises limit {name} to {value:,}; {_fixed(name)}"
+            yield f"{socket.where}: {socket!r} raises limit {name} to {_shown(value)}; {_fixed(name)}"
         if options.binary:
             yield f"{socket.where}: {socket!r} has binary=True; API Gateway takes texts only, and closes with 1003"
 
@@ -51,4 +51,8 @@ def _raised(limits: Mapping[str, float]) -> Iterator[tuple[str, float]]:
 
 
 def _fixed(name: str) -> str:
-    return f"API Gateway's is {getattr(_AWS, name):,g}, and cannot be raised"
+    return f"API Gateway's is {_shown(getattr(_AWS, name))}, and cannot be raised"
+
+
+def _shown(number: float) -> str:
+    return f"{int(number) if number == int(number) else number:,}"
