@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 from binascii import b2a_base64
+from collections.abc import Mapping
+from functools import lru_cache
 from http import HTTPStatus
 from random import getrandbits
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from trunkline import clock, limits
@@ -24,8 +27,10 @@ __all__ = [
     "Answer", "denied", "described", "failure", "forbidden", "gone", "internal_error", "iso", "refused", "too_large",
 ]  # fmt: skip
 
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 _JSON = "Content-Type: application/json\r\n"
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _RANDOM_BYTES = 11 + 12 + 16  # for the three ids of an answer
 _VARIANTS = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
 
@@ -41,29 +46,36 @@ class Answer(HttpResponse):
     __slots__ = ("bare", "kind")
 
     def __init__(self, status: int, body: bytes = b"", kind: str = "", *, bare: bool = False) -> None:
-        super().__init__(status, body)
+        self.status = status
+        self.body = body
+        self.headers = _NO_HEADERS  # they are made with the bytes
+        self.close = False
         self.kind = kind
         self.bare = bare
 
     def encoded(self, *, head_only: bool = False) -> bytes:
         """Its bytes."""
-        status = self.status
-        length = "" if status == 204 else f"Content-Length: {len(self.body)}\r\n"
-        head = (
-            f"HTTP/1.1 {status} {_PHRASES[status]}\r\nDate: {date()}\r\n"
-            f"{'' if self.bare else _JSON}{length}Connection: {'close' if self.close else 'keep-alive'}\r\n"
-            f"{'' if self.bare else self._ids()}\r\n"
-        ).encode("ascii")
-        return head if head_only else head + self.body
+        front = _front(self.status, len(self.body), date(), bare=self.bare, close=self.close)
+        head = f"{front}\r\n" if self.bare else f"{front}{self._ids()}\r\n"
+        return head.encode() if head_only else head.encode() + self.body
 
     def _ids(self) -> str:
         kind = f"x-amzn-ErrorType: {self.kind}\r\n" if self.kind else ""
         # They are for people to find an answer by, and no secret: to ask the system would cost three times as much.
         raw = getrandbits(_RANDOM_BYTES * 8).to_bytes(_RANDOM_BYTES, "big")
-        api_id = b2a_base64(raw[:11], newline=False).replace(b"+", b"-").replace(b"/", b"_").decode("ascii")
+        api_id = b2a_base64(raw[:11], newline=False).translate(_URL_SAFE).decode()
         digits = raw[11:].hex()
         trace = "" if self.kind else f"X-Amzn-Trace-Id: Root=1-{int(clock.now()):08x}-{digits[:24]}\r\n"
         return f"x-amzn-RequestId: {_uuid(digits[24:])}\r\n{kind}x-amz-apigw-id: {api_id}\r\n{trace}"
+
+
+@lru_cache(maxsize=64)
+def _front(status: int, length: int, date: str, *, bare: bool, close: bool) -> str:
+    """The lines that are the same for all alike answers of a second."""
+    content = "" if bare else _JSON
+    content += "" if status == 204 else f"Content-Length: {length}\r\n"
+    connection = "close" if close else "keep-alive"
+    return f"HTTP/1.1 {status} {_PHRASES[status]}\r\nDate: {date}\r\n{content}Connection: {connection}\r\n"
 
 
 def described(info: ConnectionInfo | None) -> Answer:

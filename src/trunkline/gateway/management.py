@@ -65,13 +65,6 @@ class _Refusal(Exception):  # noqa: N818
         self.answer = answer
 
 
-class _Call(NamedTuple):
-    method: str
-    api: CompiledApi
-    connection_id: str
-    body: bytes
-
-
 class _Host(NamedTuple):
     api_id: str = ""  # of the Api that it names, if it names one
     is_public: bool = False
@@ -113,31 +106,32 @@ class Management:
     def respond(self, request: HttpRequest, stages: Mapping[str, Stage]) -> Answer | Later:
         """The answer, or what to call and wait for to get it."""
         try:
-            call = self._admit(request, stages)
+            api, connection_id = self._admit(request, stages)
         except _Refusal as refusal:
             return refusal.answer
-        if call.api.calls is not None and not call.api.calls.takes(request.peer):
-            return failure(Throttled(), call.connection_id)
+        if api.calls is not None and not api.calls.takes(request.peer):
+            return failure(Throttled(), connection_id)
         try:
-            sink = self._registry.find(call.api.name, call.connection_id)
-            return partial(self._elsewhere, call) if sink is None else _here(sink, call)
+            sink = self._registry.find(api.name, connection_id)
+            if sink is None:
+                return partial(self._elsewhere, api.name, connection_id, request.method, request.body)
+            return _here(sink, request.method, request.body)
         except SendError as error:
-            return failure(error, call.connection_id)
+            return failure(error, connection_id)
 
-    async def _elsewhere(self, call: _Call) -> Answer:
+    async def _elsewhere(self, api: str, connection_id: str, method: str, body: bytes) -> Answer:
         """The same of a connection that is not on this node, if it is anywhere."""
-        api, connection_id = call.api.name, call.connection_id
         try:
-            if call.method == "POST":
-                return _sent(await self._connections.send(api, connection_id, _text(call.body)))
-            if call.method == "GET":
+            if method == "POST":
+                return _sent(await self._connections.send(api, connection_id, _text(body)))
+            if method == "GET":
                 return described(await self._connections.info(api, connection_id))
             closing = self._connections.close(api, connection_id, limits.CLOSE_NORMAL, limits.REASON_DELETED)
             return _closed(await closing)
         except SendError as error:
             return failure(error, connection_id)
         except Exception:
-            logger.exception("%s of a connection failed", call.method)
+            logger.exception("%s of a connection failed", method)
             return internal_error()
 
     # Who may call.
@@ -147,7 +141,8 @@ class Management:
         if not self._verifier.is_configured:
             raise needs_keys(host)
 
-    def _admit(self, request: HttpRequest, stages: Mapping[str, Stage]) -> _Call:
+    def _admit(self, request: HttpRequest, stages: Mapping[str, Stage]) -> tuple[CompiledApi, str]:
+        """The Api and the id of the connection that a call is about; raises _Refusal."""
         named = {name.lower(): value for name, value in request.headers}
         host = self._host(named.get("host", ""))
         if host is None or not _BY_A_PAGE.isdisjoint(named):
@@ -163,7 +158,7 @@ class Management:
             connection_id = unquote(rest[1])
         if host.is_public or not self._trusts(request, named):
             self._authenticate(request, named, stage.api, connection_id)
-        return _Call(request.method, stage.api, connection_id, request.body)
+        return stage.api, connection_id
 
     def _look_at_host(self, header: str) -> _Host | None:
         """What a Host says; None for one that is not ours."""
@@ -224,13 +219,13 @@ def is_management(path: str) -> bool:
 # What is done.
 
 
-def _here(sink: Sink, call: _Call) -> Answer:
-    if call.method == "POST":
-        text = _text(call.body)
+def _here(sink: Sink, method: str, body: bytes) -> Answer:
+    if method == "POST":
+        text = _text(body)
         frame = encode_message(text, frame_bytes=limits.FRAME_BYTES)
         check_message_size(text, frame, sink.message_bytes)
         return _sent(sink.send(frame))
-    if call.method == "GET":
+    if method == "GET":
         return described(sink.info())
     return _closed(sink.close(limits.CLOSE_NORMAL, limits.REASON_DELETED))
 
