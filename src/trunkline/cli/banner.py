@@ -12,6 +12,7 @@ from rich.text import Text
 
 from trunkline.model.api import CONNECT_ROUTE, DISCONNECT_ROUTE
 from trunkline.resources.permissions import COLLECTION_WORDS, SOCKET_WORDS, Word
+from trunkline.runtime import rates_of
 
 if TYPE_CHECKING:
     from trunkline.config import Settings
@@ -65,9 +66,20 @@ def _rows(node: RunningNode, settings: Settings) -> Iterator[_Row]:
                     "collection", "collection", name, _words(handle.granted, COLLECTION_WORDS), where=handle.where
                 )
     yield _Row("store", "documents", _documents(node))
+    yield from _bounds(settings)
     if node.admin_address is not None:
         host, port = node.admin_address
         yield _Row("url", "admin", f"http://{f'[{host}]' if ':' in host else host}:{port}/ready")
+
+
+def _bounds(settings: Settings) -> Iterator[_Row]:
+    """What it is under that it would not be by itself."""
+    if settings.like == "aws":
+        yield _Row(
+            "bounds", "like", "AWS: handlers run side by side, disconnect is best effort, limits cannot be raised"
+        )
+    if rates := rates_of(settings):
+        yield _Row("bounds", "rates", ", ".join(f"{name}={rate}" for name, rate in rates.items()))
 
 
 def _socket(node: RunningNode, name: str) -> Iterator[_Row]:

@@ -80,7 +80,7 @@ class Rate:
             raise DeclarationError(f"rate {self.per_second!r}/{self.burst!r}; expected numbers from 0")
 
     def __str__(self) -> str:
-        return f"{self.per_second:g}/{self.burst}"
+        return f"{self.per_second:.10g}/{self.burst}"
 
 
 class Throttle(Protocol):
