@@ -88,7 +88,6 @@ def test_every_answer_has_ids_of_its_own():
     assert len(seen) == 300
     found = [uuid.UUID(lines(Answer(200))[5].split(": ")[1]) for _ in range(100)]
     assert {(one.version, one.variant) for one in found} == {(4, uuid.RFC_4122)}
-    assert {str(one)[19] for one in found} == set("89ab")
 
 
 def test_a_trace_begins_with_the_time():

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from binascii import b2a_base64
 from collections.abc import Mapping
+from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
 from random import getrandbits
 from types import MappingProxyType
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from trunkline import clock, limits
 from trunkline.errors import InvalidConnectionId, MessageTooLarge, SlowConsumer, Throttled
-from trunkline.gateway.http import HttpResponse, date
+from trunkline.gateway.http import HttpResponse
 from trunkline.model.policies import Decision
 
 if TYPE_CHECKING:
@@ -28,11 +30,8 @@ __all__ = [
 ]  # fmt: skip
 
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
-_JSON = "Content-Type: application/json\r\n"
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
-_RANDOM_BYTES = 11 + 12 + 16  # for the three ids of an answer
-_VARIANTS = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
 
 
 class Answer(HttpResponse):
@@ -55,27 +54,50 @@ class Answer(HttpResponse):
 
     def encoded(self, *, head_only: bool = False) -> bytes:
         """Its bytes."""
-        front = _front(self.status, len(self.body), date(), bare=self.bare, close=self.close)
-        head = f"{front}\r\n" if self.bare else f"{front}{self._ids()}\r\n"
+        second = _this_second()
+        front = second.front(self.status, len(self.body), self.bare, self.close)
+        head = f"{front}\r\n" if self.bare else f"{front}{self._ids(second)}\r\n"
         return head.encode() if head_only else head.encode() + self.body
 
-    def _ids(self) -> str:
-        kind = f"x-amzn-ErrorType: {self.kind}\r\n" if self.kind else ""
-        # They are for people to find an answer by, and no secret: to ask the system would cost three times as much.
-        raw = getrandbits(_RANDOM_BYTES * 8).to_bytes(_RANDOM_BYTES, "big")
+    def _ids(self, second: _Second) -> str:
+        # For people to find an answer by, and no secret: to ask the system for its bits would cost ten times as much.
+        raw = getrandbits(96).to_bytes(12, "big")
+        digits = raw.hex()
         api_id = b2a_base64(raw[:11], newline=False).translate(_URL_SAFE).decode()
-        digits = raw[11:].hex()
-        trace = "" if self.kind else f"X-Amzn-Trace-Id: Root=1-{int(clock.now()):08x}-{digits[:24]}\r\n"
-        return f"x-amzn-RequestId: {_uuid(digits[24:])}\r\n{kind}x-amz-apigw-id: {api_id}\r\n{trace}"
+        kind = f"x-amzn-ErrorType: {self.kind}\r\n" if self.kind else ""
+        trace = "" if self.kind else f"X-Amzn-Trace-Id: {second.trace}{digits}\r\n"
+        return f"x-amzn-RequestId: {second.uuid}{digits[12:]}\r\n{kind}x-amz-apigw-id: {api_id}\r\n{trace}"
 
 
-@lru_cache(maxsize=64)
-def _front(status: int, length: int, date: str, *, bare: bool, close: bool) -> str:
-    """The lines that are the same for all alike answers of a second."""
-    content = "" if bare else _JSON
-    content += "" if status == 204 else f"Content-Length: {length}\r\n"
-    connection = "close" if close else "keep-alive"
-    return f"HTTP/1.1 {status} {_PHRASES[status]}\r\nDate: {date}\r\n{content}Connection: {connection}\r\n"
+class _Second:
+    """What the answers of one second have in common."""
+
+    __slots__ = ("date", "front", "number", "trace", "uuid")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.date = formatdate(number, usegmt=True)
+        self.trace = f"Root=1-{number:08x}-"
+        self.uuid = str(UUID(int=getrandbits(128), version=4))[:24]
+        self.front = lru_cache(maxsize=64)(self._front)
+
+    def _front(self, status: int, length: int, bare: bool, close: bool) -> str:
+        """The lines in front of an answer's ids."""
+        content = "" if bare else "Content-Type: application/json\r\n"
+        content += "" if status == 204 else f"Content-Length: {length}\r\n"
+        connection = "close" if close else "keep-alive"
+        return f"HTTP/1.1 {status} {_PHRASES[status]}\r\nDate: {self.date}\r\n{content}Connection: {connection}\r\n"
+
+
+_second = _Second(0)
+
+
+def _this_second() -> _Second:
+    global _second  # noqa: PLW0603
+    now = int(clock.now())
+    if now != _second.number:
+        _second = _Second(now)
+    return _second
 
 
 def described(info: ConnectionInfo | None) -> Answer:
@@ -152,8 +174,3 @@ def refused(status: int, kind: str, message: str, *, member: str = "message") ->
 def internal_error() -> Answer:
     """Something of ours is broken; the log has what."""
     return Answer(500, b'{"message": "Internal server error"}', "InternalServerErrorException")
-
-
-def _uuid(digits: str) -> str:
-    """Of 32 random ones, a UUID of version 4."""
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{_VARIANTS[digits[16]]}{digits[17:20]}-{digits[20:]}"
