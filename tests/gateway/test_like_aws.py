@@ -183,22 +183,6 @@ async def test_a_node_that_stops_lets_handlers_finish_and_reply(recorder):
 # The door.
 
 
-@pytest.mark.parametrize(
-    ("settings", "more", "status"), [(LIKE_AWS, 0, 101), (LIKE_AWS, 1, 431), (Settings(), 10_000, 101)]
-)
-async def test_the_headers_of_a_handshake_have_10240_bytes_at_most(settings, more, status):
-    async with testing.node([websocket("socket")], settings=settings) as node:
-        client = node.client()
-        lines = [
-            "host: localhost", "upgrade: websocket", "connection: upgrade", "sec-websocket-version: 13",
-            "sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==",
-        ]  # fmt: skip
-        size = sum(len(line) + 2 for line in lines)
-        lines.append("cookie: " + "x" * (10_240 - size - len("cookie: \r\n") + more))
-        client.send_bytes("\r\n".join(["GET /socket HTTP/1.1", *lines, "", ""]).encode())
-        assert (await client.response())[0] == status
-
-
 async def test_the_rates_of_an_aws_account_are_in_force_and_may_be_set_to_those_of_yours():
     async with testing.node([websocket("socket")], settings=LIKE_AWS) as node:
         taken = 0
