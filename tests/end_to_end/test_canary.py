@@ -201,7 +201,6 @@ def malformed():
     yield (
         "another protocol",
         request(f"GET /socket?{QUERY} HTTP/1.1", upgrade.replace("websocket", CANARY["token"]) + key),
-        400,
     )
     yield "an old protocol", request(f"GET /socket?{QUERY} HTTP/1.0")
     yield "a subprotocol that is none", request(more=f"Sec-WebSocket-Protocol: \xff {CANARY['subprotocol']}\r\n")
