@@ -528,11 +528,16 @@ def test_what_a_handler_does_after_its_deadline_is_still_done(fail, kind, moment
 
 # Errors.
 
+
+class Stop(BaseException):
+    """An error that is no Exception, as pytest's own are."""
+
+
 ERRORS = [
     ValueError("why"), KeyError("é𝄞"), AssertionError(), TimeoutError(), ExceptionGroup("many", [ValueError(), KeyError()]),
     StopAsyncIteration(), MemoryError(), RecursionError(), UnicodeDecodeError("utf-8", b"\xff", 0, 1, "why"),
     ConnectionResetError(), asyncio.CancelledError("by itself"), asyncio.InvalidStateError(), SystemExit(3), SystemExit("text"),
-    Warning("as an error"), EOFError(),
+    Warning("as an error"), EOFError(), Stop("now"), BaseExceptionGroup("all", [SystemExit(1), Stop()]),
 ]  # fmt: skip
 
 

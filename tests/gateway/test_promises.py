@@ -17,7 +17,7 @@ from trunkline.testing.plugin import run_test
 from trunkline.wire.frames import OP_CONTINUATION, OP_TEXT, encode_client_message, encode_close, encode_frame
 
 CLIENTS = 3
-BURST = 6
+BURST = 20
 MASK = b"\1\2\3\4"
 SETTLE = 200  # seconds in which every handler, closing handshake and slow queue comes to its end
 
@@ -215,20 +215,19 @@ class World:
 
     async def _close(self, number):
         person = self.people[number]
-        if not person.left and person.client.headers:  # nobody says goodbye before the 101
+        if not person.left:
             person.left = person.client._close_sent = True
             person.client.send_bytes(encode_close(1000, "bye", mask=MASK))
 
     async def _vanish(self, number):
-        self._leave(self.people[number], testing.Client.vanish)
+        person = self.people[number]
+        person.left = person.vanished = True
+        person.client.vanish()
 
     async def _hang_up(self, number):
-        self._leave(self.people[number], testing.Client.hang_up)
-
-    def _leave(self, person, how):
-        if not person.left:
-            person.left = person.vanished = True
-            how(person.client)
+        person = self.people[number]
+        person.left = person.vanished = True
+        person.client.hang_up()
 
 
 def of(world, number):
