@@ -1,8 +1,10 @@
 """Who is let in: counts by address, proxies and what they say, and the origins of pages."""
 
+import asyncio
+
 import pytest
 
-from trunkline import ConfigurationError, testing, websocket
+from trunkline import ConfigurationError, limits, testing, websocket
 from trunkline.config import Settings
 from trunkline.gateway.admission import Admission
 
@@ -291,3 +293,12 @@ async def test_who_is_turned_away_has_two_seconds_to_ask(program):
             silent = node.client()
             await silent.closed(timeout=2.1)
             assert bytes(silent._raw) == b""
+
+
+async def test_a_crowd_that_is_turned_away_is_cut_without_an_answer(program, monkeypatch):
+    monkeypatch.setattr(limits, "REFUSED_SOCKETS", 3)
+    async with testing.node(program, settings=Settings(max_connections=1)) as node:
+        async with await node.connect("socket"):
+            crowd = [node.client() for _ in range(5)]
+            await asyncio.sleep(0.1)
+            assert [client._ended for client in crowd] == [False] * 3 + [True] * 2
