@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from trunkline import runtime
 from trunkline.testing.client import Client
+from trunkline.testing.faults import Faults
 
 if TYPE_CHECKING:
     from trunkline.config import Settings
@@ -21,12 +22,14 @@ class TestNode:
 
     Attributes:
         running: the node itself.
+        faults: makes things go wrong; see `trunkline.testing.faults`.
     """
 
     __test__ = False  # pytest would take the name for a test
 
     def __init__(self, running: runtime.RunningNode) -> None:
         self.running = running
+        self.faults = Faults(running)
         self.clients: list[Client] = []
 
     def client(self, *, timeout: float = 5.0, source_ip: str = "127.0.0.1") -> Client:
