@@ -120,9 +120,17 @@ async def speaking_early(field: Field, tally: Tally, client: Client, random: Ran
     tally.expect("closes", 1, await client.close(4000))
 
 
+async def closing_early(field: Field, tally: Tally, client: Client, random: Random) -> None:
+    """So does a close right behind them."""
+    await client.connect(field.port, seconds=random.choice(["0", "0.02"]))
+    client.write(b"".join(client.frames() for _ in range(random.randrange(20))))
+    tally.expect("closes", 1, await client.close(4000, "already"))
+    tally.expect("101", 1, client.status == 101)
+
+
 WAYS: tuple[Way, ...] = (
     with_a_code, without_a_code, without_a_word, before_the_answer, closing_while_handlers_run,
-    gone_while_handlers_run, refused, failed, sent_to_early, speaking_early,
+    gone_while_handlers_run, refused, failed, sent_to_early, speaking_early, closing_early,
 )  # fmt: skip
 
 
@@ -144,6 +152,10 @@ async def visit_again_and_again(field: Field, tally: Tally, ids: list[str], over
         if random.random() < 0.3:
             await learn(client, ids)
         await _talk(client, random, others, over)
+        if random.random() < 0.03:
+            client.turn_deaf()
+            await asyncio.sleep(random.uniform(0, 1))
+            client.vanish()
         await leave(client, random)
 
 

@@ -266,4 +266,6 @@ def _about(payload: bytes) -> dict[str, Any]:
             return {"form": "reply", "seq": seq, "owner": owner}
         case {"message": "Internal server error", "connectionId": owner}:
             return {"form": "error", "owner": owner}
+        case {"message": "Endpoint request timed out", "connectionId": owner}:
+            return {"form": "timeout", "owner": owner}
     return {"form": "unknown", "reason": repr(payload[:200])}

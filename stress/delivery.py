@@ -148,14 +148,15 @@ def _check_handled(story: Story, found: Findings) -> None:
 def _check_received(story: Story, found: Findings) -> None:
     made = {f"reply {call.begin.seq}": call.end for call in story.calls if _replied(call)}
     made |= {f"send {send.begin.message}": send.begin for send in story.sends}
-    errors = sum(call.end is not None and call.end.outcome == "raised" for call in story.calls)
+    outcomes = Counter(call.end.outcome for call in story.calls if call.end is not None)
+    causes = {"error": outcomes["raised"], "timeout": outcomes["cancelled"]}
     seen: Counter[str] = Counter()
     for record in story.received:
         name = _name_of(record)
         seen[name] += 1
         found.fact((record.frame or 0) <= _FRAME_BYTES, "a frame over 32 KiB", record)
-        if name == "error":
-            found.fact(seen[name] <= errors, "an error that no handler raised", record)
+        if name in causes:
+            found.fact(seen[name] <= causes[name], "an error without a handler that failed", record)
         else:
             right = seen[name] == 1 and _same(made.get(name), record)
             found.fact(right, "not as it was made, or twice", made.get(name), record)

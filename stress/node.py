@@ -44,10 +44,12 @@ class Node:
     Args:
         folder: for its state, its records and what it says on standard error.
         recorder: the runner's.
+        loop: its event loop, uvloop or asyncio.
     """
 
-    def __init__(self, folder: Path, recorder: Recorder) -> None:
+    def __init__(self, folder: Path, recorder: Recorder, loop: str = "uvloop") -> None:
         self.folder = folder
+        self.loop = loop
         self.port = 0
         self.name = ""
         self.lives = 0
@@ -81,6 +83,7 @@ class Node:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("TRUNKLINE_")}
         path = os.pathsep.join(filter(None, [str(ROOT), kept.get("PYTHONPATH")]))
         environment = kept | {"PYTHONPATH": path, "STRESS_NODE": self.name, "STRESS_RECORDS": str(self.records)}
+        environment |= {"TRUNKLINE_LOOP": self.loop, "PYTHONWARNINGS": "always"}
         self._note("started")
         self._process = await asyncio.create_subprocess_exec(
             COMMAND, "run", "stress.program", "--port", "0", "--admin", "off", "--log-format", "json",
@@ -154,6 +157,7 @@ class Node:
 
 _EXPECTED = (
     re.compile(r"the handler of \S+ at \S+ raised; connection \S+, request \S+"),
+    re.compile(r"the handler of \S+ at \S+ was cancelled after 10 s \(limit handler_seconds\); .*"),
     re.compile(r"connections that were open when the last run ended: \d+; they get their DISCONNECT now"),
     re.compile(r"\S+: the last record was not finished \(\d+ bytes\), as a crash leaves it; it is left out"),
     re.compile(r"the handler of \S+ at \S+ holds the loop for over .*"),  # the machine has other things to do too

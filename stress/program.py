@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 
 from stress.records import Recorder
-from trunkline import Context, collection, lifespan, websocket
+from trunkline import Context, Limits, collection, lifespan, websocket
 from trunkline.errors import SendError
 
 NODE = os.environ["STRESS_NODE"]
@@ -37,6 +37,7 @@ stale: Iterator[str] = iter(())  # connections of the last life, if it was kille
 members = collection("members").allow("reading", "writing", "deleting")
 stress = websocket("stress", binary=True).allow("closing")
 loose = websocket("loose", ordered=False).allow("closing")
+hasty = websocket("hasty", limits=Limits(handler_seconds=10))
 stats = websocket("stats")
 
 
@@ -104,6 +105,7 @@ async def close(connection: str, code: int, reason: str) -> None:
 
 @stress.on("connect")
 @loose.on("connect")
+@hasty.on("connect")
 async def connect(ctx: Context) -> None:
     """Accept, refuse or fail as the query says; in between something may be sent to whoever is not connected yet."""
     query, connection, accepted = ctx.req.query, ctx.req.connection_id, False
@@ -128,6 +130,7 @@ async def connect(ctx: Context) -> None:
 
 @stress.on("disconnect")
 @loose.on("disconnect")
+@hasty.on("disconnect")
 async def disconnect(ctx: Context) -> None:
     """Forget it."""
     connection, at = ctx.req.connection_id, connected_at(ctx)
@@ -183,6 +186,7 @@ async def act(ctx: Context, asked: dict[str, Any]) -> str | bytes | None:
 
 @stress.on("message")
 @loose.on("message")
+@hasty.on("message")
 async def message(ctx: Context) -> str | bytes | None:
     """Handle a message as it asks for."""
     connection, asked = ctx.req.connection_id, request(ctx)

@@ -22,7 +22,7 @@ KINDS = {
     "client-open": "the 101 was read",
     "client-refused": "another answer was read: status",
     "client-sent": "a message is about to be sent: seq, size, crc, binary",
-    "client-received": "form (reply, send, broadcast, error, unknown), message or seq, owner, size, crc, binary, frame",
+    "client-received": "form (reply, send, broadcast, error, timeout, unknown), message or seq, owner, frame, ...",
     "client-closing": "its close frame is about to be sent: code, reason",
     "client-broke": "something illegal is about to be sent: the code that it should be closed with",
     "client-deaf": "it reads no more",

@@ -1,6 +1,6 @@
 """Puts a node under stress, and judges it by what everybody wrote down.
 
-    python -m stress.run [--seed N] [--seconds S] [--keep FOLDER]
+    python -m stress.run [--seed N] [--seconds S] [--loop asyncio] [--keep FOLDER]
 
 One round of every scenario and every attack, at once, takes about twelve seconds; there are as many as fit into two
 thirds of the time, and at least one. Before and after them the process must have the same number of tasks,
@@ -50,7 +50,7 @@ class Run:
         problems: whatever else is not as it should be.
     """
 
-    def __init__(self, folder: Path, seed: int, seconds: float) -> None:
+    def __init__(self, folder: Path, seed: int, seconds: float, loop: str = "uvloop") -> None:
         self.folder = folder
         self.seconds = seconds
         self.findings: dict[str, Findings] = {}
@@ -58,7 +58,7 @@ class Run:
         self.rounds = 0
         self._runner = Recorder(folder / "runner.jsonl", "runner", durable=True)
         self._clients = Recorder(folder / "clients.jsonl", "clients")
-        self.node = Node(folder, self._runner)
+        self.node = Node(folder, self._runner, loop)
         self.field = Field(self.node, self._clients, seed)
         self.field.scale = 1.0 if seconds >= SHORT_SECONDS else 0.5
         self._peak = 0
@@ -217,6 +217,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, help="the plan; another one each time unless given")
     seconds = float(os.environ.get("SECONDS") or 600)
     parser.add_argument("--seconds", type=float, default=seconds, help="about how long it takes [SECONDS, or 600]")
+    parser.add_argument(
+        "--loop", choices=["uvloop", "asyncio"], default="uvloop", help="the node's event loop [uvloop]"
+    )
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where records and log go, and stay")
     found = parser.parse_args(arguments)
     if not 1 <= found.seconds <= 3600:
@@ -233,7 +236,7 @@ def main(arguments: list[str]) -> int:
     folder.mkdir(parents=True)
     began = time.monotonic()
     print(f"seed {found.seed}\n", flush=True)
-    run = Run(folder, found.seed, found.seconds)
+    run = Run(folder, found.seed, found.seconds, found.loop)
     uvloop.run(run.all())
     print(f"{scoreboard(run)}\n\n{report(run.findings)}\n")
     for problem in run.problems[:20]:

@@ -176,22 +176,49 @@ async def closing_behind(field: Field) -> None:
 
 
 async def closed_by_handlers(field: Field) -> None:
-    """A handler sends to another connection and closes it: what it sent is there before the close, no more is."""
+    """A handler sends to another connection and closes it: what it sent is there before the close, no more is.
+
+    Some of these do not read for longer than the node waits for their answer, some close at the same time.
+    """
     tally = field.tally("closed by handlers")
 
-    async def visit() -> None:
+    async def visit(how: str) -> None:
         actor, random = field.client(tally)
         target, _ = field.client(tally)
         await actor.open(field.port)
         await target.open(field.port)
         await field.spread(random, 1)
         code = random.randrange(4500, 5000)
-        await actor.ask("close", to=target.name, code=code)
+        target.read(how != "without reading")
+        asked = asyncio.create_task(actor.ask("close", to=target.name, code=code))
+        if how == "by both":
+            await asyncio.sleep(random.uniform(0, 0.003))
+            target.begin_close(4000)
+        await asked
+        await asyncio.sleep(3 if how == "without reading" else 0)
+        target.read(True)
         await target.until(lambda: target.lost)
-        tally.expect("sends", 1, target.got["send"])
-        tally.expect("closes", 2, (target.code == code) + await actor.close(1000))
+        tally.expect("sends", target.code == code, target.got["send"] if target.code == code else 0)
+        tally.expect("closes", 2, (target.code in {code, 4000}) + await actor.close(1000))
 
-    await together(visit() for _ in range(20))
+    await together(visit(how) for how in ("by one", "by both", "without reading") * 8)
+
+
+async def timeouts(field: Field) -> None:
+    """A handler that takes longer than it may is cut off, its client is told so once, and goes on."""
+    if not field.whole:
+        return
+    tally = field.tally("handlers cut off")
+
+    async def visit() -> None:
+        client, _ = field.client(tally, "hasty")
+        await client.open(field.port)
+        client.send("slow", seconds=20)
+        tally.expect("replies", 1, await client.ask())
+        tally.expect("timeouts", 1, client.got["timeout"])
+        tally.expect("closes", 1, await client.close(4000))
+
+    await together(visit() for _ in range(5))
 
 
 async def deaf(field: Field) -> None:
@@ -227,7 +254,7 @@ async def slow_readers(field: Field) -> None:
         for _ in range(20):
             target.send(pad="x" * 3000)
         await actor.ask("flood", to=target.name, padding=100_000, times=times)
-        await asyncio.sleep(random.uniform(0, 2))
+        await asyncio.sleep(random.uniform(0, 2 if field.whole else 0.5))
         target.read(True)
         await target.gets(20)
         tally.expect("replies", 21, target.got["reply"] + actor.got["reply"])
@@ -237,6 +264,6 @@ async def slow_readers(field: Field) -> None:
 
 
 SCENARIOS = (
-    steady_echo, room, targeted, pipelines, slow_handlers, raising, closing_behind, closed_by_handlers, deaf,
-    slow_readers,
+    steady_echo, room, targeted, pipelines, slow_handlers, raising, closing_behind, closed_by_handlers,
+    timeouts, deaf, slow_readers,
 )  # fmt: skip

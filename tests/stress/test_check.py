@@ -746,6 +746,10 @@ def text_bytes_and_errors(log):
     log.begin("ann", 2)
     log.end("ann", 2, "raised")
     log.client("ann", "received", form="error", owner="ANN", size=99, crc=5, frame=99)
+    log.say("ann", 3)
+    log.begin("ann", 3)
+    log.end("ann", 3, "cancelled")
+    log.client("ann", "received", form="timeout", owner="ANN", size=99, crc=5, frame=99)
     log.send("ann", 1)
     log.leave("ann")
 
@@ -801,10 +805,20 @@ def a_frame_too_long(log):
     log.leave("ann")
 
 
-@bad("I-12", "an error that no handler raised")
+@bad("I-12", "an error without a handler that failed")
 def an_error_without_a_cause(log):
     log.connect("ann")
     log.client("ann", "received", form="error", owner="ANN", size=99, crc=5)
+    log.leave("ann")
+
+
+@bad("I-12", "an error without a handler that failed")
+def a_timeout_of_a_handler_that_raised(log):
+    log.connect("ann")
+    log.say("ann", 1)
+    log.begin("ann", 1)
+    log.end("ann", 1, "raised")
+    log.client("ann", "received", form="timeout", owner="ANN", size=99, crc=5)
     log.leave("ann")
 
 
