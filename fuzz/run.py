@@ -63,11 +63,7 @@ def grown(name):
 
 def run(name, seconds):
     """Whether nothing was found; what was is told, with where it is stored."""
-    findings = HERE / "findings" / name
-    findings.mkdir(parents=True, exist_ok=True)
-    done = process(
-        name, f"-max_len={INPUT_BYTES}", f"-max_total_time={seconds}", f"-artifact_prefix={findings}/", grown(name)
-    )  # fmt: skip
+    done = process(name, f"-max_len={INPUT_BYTES}", f"-max_total_time={seconds}", grown(name))
     executed = int((re.search(r"^stat::number_of_executed_units: *(\d+)", done.stderr, re.MULTILINE) or "00")[1])
     said = "nothing found" if done.returncode == 0 else "FOUND"
     print(f"{name}: {executed:,} executions in {seconds} s, {said}", flush=True)
@@ -78,8 +74,10 @@ def run(name, seconds):
 
 
 def process(name, *options):
-    words = f"-dict={HERE / 'dictionaries' / name}.txt"
-    command = [sys.executable, __file__, "--only", name, *BOUNDS, words, *map(str, options)]
+    findings = HERE / "findings" / name
+    findings.mkdir(parents=True, exist_ok=True)
+    files = [f"-dict={HERE / 'dictionaries' / name}.txt", f"-artifact_prefix={findings}/"]
+    command = [sys.executable, __file__, "--only", name, *BOUNDS, *files, *map(str, options)]
     return subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
 
 
