@@ -143,7 +143,7 @@ class Management:
 
     def _admit(self, request: HttpRequest, stages: Mapping[str, Stage]) -> tuple[CompiledApi, str]:
         """The Api and the id of the connection that a call is about; raises _Refusal."""
-        named = {name.lower(): value for name, value in request.headers}
+        named = request.named
         host = self._host(named.get("host", ""))
         if host is None or not _BY_A_PAGE.isdisjoint(named):
             raise _Refusal(forbidden())

@@ -14,14 +14,14 @@ import msgspec
 
 from trunkline import limits
 from trunkline.wire.handshake import HandshakeError, is_upgrade
-from trunkline.wire.requests import check_line, check_request
+from trunkline.wire.requests import check_line, check_request, end_of_line
 
 if TYPE_CHECKING:
     from trunkline.gateway.management import Later
 
 __all__ = ["HttpRequest", "Item", "Refusal", "RequestReader", "Upgrade"]
 
-_CONTENT_LENGTH = b"content-length"
+_HEADER_COUNT = limits.HEADER_COUNT  # looked up for each header of each request
 _NOT_HTTP = "the request is not valid HTTP/1.1"
 
 
@@ -32,7 +32,7 @@ class HttpRequest:
         later: what to call and wait for to get its answer, if that is known already.
     """
 
-    __slots__ = ("body", "headers", "keep_alive", "later", "method", "path", "peer", "query", "version")
+    __slots__ = ("body", "headers", "keep_alive", "later", "method", "named", "path", "peer", "query", "version")
 
     def __init__(
         self,
@@ -45,6 +45,7 @@ class HttpRequest:
         *,
         version: str = "1.1",
         keep_alive: bool = True,
+        named: dict[str, str] | None = None,
     ) -> None:
         self.method = method
         self.path = path
@@ -55,11 +56,12 @@ class HttpRequest:
         self.version = version
         self.keep_alive = keep_alive
         self.later: Later | None = None
+        # The last value of each header, by its name in lower case.
+        self.named = {name.lower(): value for name, value in headers} if named is None else named
 
     def header(self, name: str) -> str | None:
         """The last value of a header; None without it."""
-        values = self.values(name)
-        return values[-1] if values else None
+        return self.named.get(name)
 
     def values(self, name: str) -> list[str]:
         """Every value of a header, in order."""
@@ -102,8 +104,8 @@ class RequestReader:
     """
 
     __slots__ = (
-        "_body", "_body_left", "_body_size", "_bytes", "_head_bytes", "_headers", "_in_head", "_items", "_line",
-        "_over", "_parser", "_peer", "_url",
+        "_body", "_body_left", "_body_size", "_head_bytes", "_headers", "_in_head", "_items", "_line", "_named",
+        "_over", "_parser", "_peer", "_raw", "_trailer_bytes", "_url",
     )  # fmt: skip
 
     def __init__(self, peer: str) -> None:
@@ -113,7 +115,9 @@ class RequestReader:
         self._over = False
         self._headers: list[tuple[str, str]] = []
         self._url = b""
-        self._bytes = 0  # of the headers that are whole
+        self._named: dict[str, str] = {}
+        self._raw: list[tuple[bytes, bytes]] = []  # headers of a head that is not whole
+        self._trailer_bytes = 0
         self._head_bytes = 0  # that came since the last head was whole
         self._in_head = True
         self._line: bytes | None = b""  # what came of a request's first line; None once it is whole
@@ -151,8 +155,9 @@ class RequestReader:
         """Have it parsed in pieces, so that a first line is at the beginning of one, and can be looked at."""
         at = 0
         while at < len(data) and not self._over:
-            piece = data[at : self._end_of_piece(data, at)]
-            at += len(piece)
+            end = self._end_of_piece(data, at)
+            piece = data[at:end]
+            at = end
             at_line = self._line is not None
             try:
                 self._parser.feed_data(piece)
@@ -167,7 +172,10 @@ class RequestReader:
             size = min(self._body_left, len(data) - at)
             self._body_left -= size
             return at + size
-        if self._line is not None or data.startswith((b"\n", b"\r\n"), at):
+        if self._line == b"" and (line := end_of_line(data, at)):
+            self._line = None
+            at = line - 1
+        elif self._line is not None or data.startswith((b"\n", b"\r\n"), at):
             return data.find(b"\n", at) + 1 or len(data)
         empty_line = data.find(b"\n\r\n", at)  # nothing but a body of known length ends with anything else
         return empty_line + 3 if empty_line >= 0 else len(data)
@@ -192,18 +200,19 @@ class RequestReader:
 
     def _request(self) -> HttpRequest:
         path, _, query = self._url.decode("latin-1").partition("?")
+        parser, body = self._parser, b"".join(self._body)
         return HttpRequest(
-            self._parser.get_method().decode("ascii"), path, query, self._headers, b"".join(self._body), self._peer,
-            version=self._parser.get_http_version(), keep_alive=self._parser.should_keep_alive(),
+            parser.get_method().decode(), path, query, self._headers, body, self._peer,
+            version=parser.get_http_version(), keep_alive=parser.should_keep_alive(), named=self._named,
         )  # fmt: skip
 
     # httptools calls these.
 
     def on_message_begin(self) -> None:
         """A request begins."""
-        self._headers = []
+        self._raw = []
         self._url = b""
-        self._bytes = 0
+        self._trailer_bytes = 0
         self._body = []
         self._body_size = 0
         self._in_head = True
@@ -211,6 +220,7 @@ class RequestReader:
     def on_headers_complete(self) -> None:
         """What follows is a body, or the WebSocket."""
         self._in_head = False
+        self._read_headers()
         self._head_bytes = 0
         if self._body_left > limits.MESSAGE_BYTES:
             raise _Refused(413, f"the body is longer than {limits.MESSAGE_BYTES} bytes")
@@ -223,14 +233,29 @@ class RequestReader:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One of its headers."""
-        self._bytes += len(name) + len(value) + 4
-        if self._bytes > limits.HEADER_BYTES or len(self._headers) >= limits.HEADER_COUNT:
-            raise _Refused(431, f"more than {limits.HEADER_COUNT} headers, or {limits.HEADER_BYTES} bytes of them")
-        if not self._in_head:
-            return  # behind a chunked body, it would pass for one that was checked before it
-        if len(name) == len(_CONTENT_LENGTH) and name.lower() == _CONTENT_LENGTH:
-            self._body_left = int(value)
-        self._headers.append((name.decode("latin-1"), value.decode("latin-1").strip()))
+        raw = self._raw
+        if self._in_head and len(raw) < _HEADER_COUNT:
+            raw.append((name, value))
+        else:
+            self._behind_the_body(name, value)
+
+    def _behind_the_body(self, name: bytes, value: bytes) -> None:
+        """Behind a chunked body, it would pass for a header that was checked before it."""
+        self._trailer_bytes += len(name) + len(value) + 4
+        if self._in_head or self._trailer_bytes > limits.HEADER_BYTES:
+            raise _too_many_headers()
+
+    def _read_headers(self) -> None:
+        raw = self._raw
+        many = self._head_bytes > limits.HEADER_BYTES  # else there cannot be so many bytes of them
+        if many and sum([len(name) + len(value) + 4 for name, value in raw]) > limits.HEADER_BYTES:
+            raise _too_many_headers()
+        # Nothing but blanks and tabs is no part of a value; a bare `strip` takes more.
+        self._headers = [(name.decode("latin-1"), value.decode("latin-1").strip(" \t")) for name, value in raw]
+        self._named = {name.lower(): value for name, value in self._headers}
+        length = self._named.get("content-length")
+        if length is not None:
+            self._body_left = int(length)
 
     def on_body(self, body: bytes) -> None:
         """Some of its body came."""
@@ -255,9 +280,13 @@ class RequestReader:
             self._over = True  # its client said that nothing follows
 
 
+def _too_many_headers() -> _Refused:
+    return _Refused(431, f"more than {limits.HEADER_COUNT} headers, or {limits.HEADER_BYTES} bytes of them")
+
+
 def _what_is_wrong(request: HttpRequest, target: bytes) -> HandshakeError | None:
     try:
-        check_request(target.decode("latin-1"), request.version, request.headers)
+        check_request(target.decode("latin-1"), request.version, request.headers, request.named)
     except HandshakeError as error:
         return error
     return None
