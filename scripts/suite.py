@@ -1,0 +1,109 @@
+"""Runs every test: what needs no quiet side by side in two lanes, then, alone, what measures time or loads the machine.
+
+Coverage is that of all of them together. Besides, every branch of the rooms that everything stands on is taken by
+the room's own tests.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+os.chdir(Path(__file__).parent.parent)
+
+ROOMS = ("model", "wire", "gateway", "resources", "stores")
+ALONE = (
+    "tests/end_to_end/test_cost.py",
+    "tests/end_to_end/test_door.py",
+    "tests/end_to_end/test_drain.py",
+    "tests/end_to_end/test_quotas.py",
+    "tests/test_imports.py",
+)
+
+
+class Part(NamedTuple):
+    """Some of the tests, in a process of their own."""
+
+    name: str
+    paths: list[str]
+    without: tuple[str, ...] = ()
+
+    def run(self) -> bool:
+        """Whether all of them passed, and took every branch of their room if they are a room's."""
+        began = time.monotonic()
+        leaving_out = [f"--ignore={path}" for path in self.without]
+        command = ["run", "-m", "pytest", "-q", *leaving_out, *self.paths]
+        passed, said = coverage(self.name, *command)
+        if passed and self.name in ROOMS:
+            passed, told = coverage(self.name, "report", "--fail-under=100", f"--include=src/trunkline/{self.name}/*")
+            said += "" if passed else told
+        print(f"== {self.name}, {time.monotonic() - began:.0f} s\n{said}", end="", flush=True)
+        return passed
+
+
+def coverage(name: str, *command: str) -> tuple[bool, str]:
+    """Run coverage on the data of a part."""
+    with tempfile.TemporaryFile("w+") as out:
+        environment = os.environ | {"COVERAGE_FILE": f".coverage.{name}"}
+        done = subprocess.run(
+            [sys.executable, "-m", "coverage", *command], stdout=out, stderr=out, env=environment, check=False
+        )
+        out.seek(0)
+        return done.returncode == 0, out.read()
+
+
+def rest() -> Iterator[str]:
+    """The folders and files of tests that are nobody else's below."""
+    named = {"cli", "docs", "end_to_end", "stress", "autobahn", "typing", *ROOMS}
+    for path in sorted(Path("tests").iterdir()):
+        is_tests = path.is_dir() or path.name.startswith("test_")
+        if is_tests and path.name not in named and not path.name.startswith("__") and str(path) not in ALONE:
+            yield str(path)
+
+
+def lane(parts: list[Part], failed: list[str]) -> None:
+    """One after another."""
+    failed += [part.name for part in parts if not part.run()]
+
+
+def main() -> int:
+    for old in Path().glob(".coverage*"):
+        old.unlink()
+    failed: list[str] = []
+    lanes = [
+        [Part(room, [f"tests/{room}"]) for room in ("model", "wire", "resources")] + [Part("rest", list(rest()))],
+        [
+            Part("commands", ["tests/cli"]),
+            Part("pages", ["tests/docs", "examples"]),
+            Part("processes", ["tests/end_to_end"], ALONE),
+        ],
+    ]
+    threads = [threading.Thread(target=lane, args=(parts, failed)) for parts in lanes]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    lane(
+        [
+            Part("gateway", ["tests/gateway"]),
+            Part("stores", ["tests/stores", "tests/contracts/test_stores.py"]),
+            Part("alone", [*ALONE, "tests/stress"]),
+        ],
+        failed,
+    )
+    subprocess.run([sys.executable, "-m", "coverage", "combine", "--quiet"], check=True)
+    subprocess.run([sys.executable, "-m", "coverage", "report"], check=True)
+    if failed:
+        print(f"failed: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
