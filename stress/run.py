@@ -60,7 +60,7 @@ class Run:
         self._clients = Recorder(folder / "clients.jsonl", "clients")
         self.node = Node(folder, self._runner, loop)
         self.field = Field(self.node, self._clients, seed)
-        self.field.scale = 1.0 if seconds >= SHORT_SECONDS else 0.5
+        self.field.scale = 1.0 if seconds >= SHORT_SECONDS else 0.4
         self._peak = 0
         self._left: set[str] = set()
 
