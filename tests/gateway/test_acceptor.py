@@ -733,6 +733,41 @@ def test_a_refusal_is_the_last_word_also_when_the_client_reads_late(program, on_
     on_loop(run)
 
 
+@pytest.mark.parametrize(
+    "raw", [request("/x", "Connection: close"), request("/x", version="1.0"), upgrade("/socket", "Upgrade: h2c")]
+)
+def test_a_last_answer_reaches_its_client_whatever_it_still_sends(program, on_loop, dial, raw):
+    async def run():
+        async with trunkline.open(program) as node:
+            await node.listen(Settings(port=0, admin="off"))
+            async with await dial(node.address) as client:
+                client.send(raw + b"x" * 300_000)
+                assert (await client.answer())[1]["connection"] == "close"
+                assert await client.ended() == b""
+            async with asyncio.timeout(1):  # nothing is left of it when the client has gone, too
+                while node.gateway.doors:
+                    await asyncio.sleep(0.01)
+
+    on_loop(run)
+
+
+def test_a_half_closed_socket_ends_behind_its_last_answer(program, on_loop, dial):
+    async def run():
+        async with trunkline.open(program) as node:
+            node.gateway.answer = Slow(0.05)
+            await node.listen(Settings(port=0, admin="off"))
+            async with await dial(node.address) as client:
+                client.send(request("/1", "Connection: close"))
+                client.writer.write_eof()
+                assert (await client.answer())[0] == 200
+                assert await client.ended() == b""
+                async with asyncio.timeout(1):
+                    while node.gateway.doors:
+                        await asyncio.sleep(0.01)
+
+    on_loop(run)
+
+
 def test_a_client_without_an_address_has_an_empty_one(program, events, on_loop, dial, tmp_path):
     async def run():
         async with trunkline.open(program) as node:

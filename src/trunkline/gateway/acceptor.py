@@ -43,7 +43,7 @@ class Acceptor(asyncio.BufferedProtocol):
 
     __slots__ = (
         "_answer", "_answered", "_counted", "_gateway", "_leaving", "_lingering", "_paused", "_peer", "_reader",
-        "_refusal", "_task", "_transport", "_upgrades", "_waiting", "_writable", "deadline",
+        "_refusal", "_silent", "_task", "_transport", "_upgrades", "_waiting", "_writable", "deadline",
     )  # fmt: skip
 
     def __init__(
@@ -59,6 +59,7 @@ class Acceptor(asyncio.BufferedProtocol):
         self._counted = ""  # the key under which this socket is counted
         self._refusal: Refusal | None = None  # decided before its request came
         self._lingering = False
+        self._silent = False  # it has said that it sends no more
         self._writable = asyncio.Event()
         self._writable.set()
         self._waiting: deque[Item] = deque()
@@ -115,6 +116,7 @@ class Acceptor(asyncio.BufferedProtocol):
 
     def eof_received(self) -> bool:
         """It sends no more; answers under way are still written."""
+        self._silent = True
         return self._task is not None
 
     def get_buffer(self, sizehint: int) -> memoryview:
@@ -176,7 +178,8 @@ class Acceptor(asyncio.BufferedProtocol):
             item.later = response
             return False
         self._reply(response, item)
-        self.deadline = self._gateway.time() + limits.HANDSHAKE_SECONDS
+        if not self._lingering:
+            self.deadline = self._gateway.time() + limits.HANDSHAKE_SECONDS
         return True
 
     async def _respond(self) -> None:
@@ -211,10 +214,11 @@ class Acceptor(asyncio.BufferedProtocol):
             return _failed(request, error)
 
     def _reply(self, response: HttpResponse, request: HttpRequest) -> None:
-        response.close = response.close or not request.keep_alive or self._leaving
-        self._transport.write(_encoded(response, head_only=request.method == "HEAD"))
-        if response.close:
-            self._transport.close()
+        head_only = request.method == "HEAD"
+        if response.close or not request.keep_alive or self._leaving:
+            self._send_last(response, head_only=head_only)
+        else:
+            self._transport.write(_encoded(response, head_only=head_only))
 
     def _has_said_all(self) -> bool:
         return self._lingering or self._transport.is_closing()
@@ -244,10 +248,10 @@ class Acceptor(asyncio.BufferedProtocol):
         else:
             self._send_last(HttpResponse.text(refusal.status, refusal.text, refusal.headers))
 
-    def _send_last(self, response: HttpResponse) -> None:
+    def _send_last(self, response: HttpResponse, *, head_only: bool = False) -> None:
         response.close = True
-        self._transport.write(_encoded(response))
-        if not self._transport.can_write_eof():
+        self._transport.write(_encoded(response, head_only=head_only))
+        if self._silent or not self._transport.can_write_eof():
             self._transport.close()
             return
         # What it still sends is read and thrown away, else the kernel answers with a reset, which may
