@@ -121,12 +121,12 @@ class Faults:
     def _sink(self, connection: Connection) -> _FaultySink:
         connection_id = connection._identity.connection_id
         if connection_id not in self._sinks:
-            registry = self._running.gateway.connections
-            sink = registry.find(connection.api_name, connection_id)
+            reached = self._running.gateway.connections
+            sink = reached.find(connection.api_name, connection_id)
             if sink is None:
                 raise ValueError(f"connection {connection_id} is not open")
             self._sinks[connection_id] = _FaultySink(connection_id, sink)
-            registry.add(connection_id, self._sinks[connection_id])
+            reached.add(connection_id, self._sinks[connection_id])
         return self._sinks[connection_id]
 
     def _connection(self, who: Client | str) -> Connection:
