@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from trunkline import Limits, MessageTooLarge, SlowConsumer, limits, testing, websocket
+from trunkline.integrations.base import IntegrationError, IntegrationTimeout
 from trunkline.model.api import CompiledRoute, Response
 from trunkline.wire.frames import (
     OP_BINARY,
@@ -257,12 +258,13 @@ async def test_a_handler_that_raises_is_answered_logged_and_survived(caplog):
     assert body["requestId"] in record.getMessage()
 
 
-def served_by(node, message=None, connect=None):
+def served_by(node, message=None, connect=None, disconnect=None):
     """Put integrations other than Python handlers on a running node's one socket."""
     stage = node.running.gateway.stages["socket"]
     routes = {"$default": CompiledRoute("$default", message, "template.yaml:1")} if message else stage.api.routes
-    route = CompiledRoute("$connect", connect, "template.yaml:2") if connect else stage.api.connect
-    stage.api = replace(stage.api, routes=routes, connect=route)
+    first = CompiledRoute("$connect", connect, "template.yaml:2") if connect else stage.api.connect
+    last = CompiledRoute("$disconnect", disconnect, "template.yaml:3") if disconnect else stage.api.disconnect
+    stage.api = replace(stage.api, routes=routes, connect=first, disconnect=last)
 
 
 @pytest.mark.parametrize("body", ["\ud800", 5, bytearray(b"x")])
@@ -299,6 +301,40 @@ async def test_a_connect_integration_whose_answer_cannot_be_sent_is_502(caplog, 
     assert refused.value.status == 502
     assert b"Internal server error" in refused.value.body
     assert "the handler of $connect at template.yaml:2 raised" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "message"),
+    [
+        (IntegrationError("it was killed"), 500, "Internal server error"),
+        (IntegrationError("it said no JSON", 502), 502, "Internal server error"),
+        (IntegrationTimeout("it took too long"), 504, "Endpoint request timed out"),
+    ],
+)
+async def test_a_connect_integration_that_fails_says_with_which_status(caplog, error, status, message):
+    async def invoke(event):
+        raise error
+
+    async with testing.node([echoing()]) as node:
+        served_by(node, connect=invoke)
+        with pytest.raises(testing.Refused) as refused:
+            await node.connect("socket")
+    assert (refused.value.status, json.loads(refused.value.body)["message"]) == (status, message)
+    (record,) = caplog.records
+    assert record.getMessage().startswith(f"the integration of $connect at template.yaml:2 failed: {error}; ")
+
+
+async def test_a_disconnect_integration_that_fails_is_logged_and_survived(caplog):
+    async def invoke(event):
+        raise IntegrationTimeout("it took too long")
+
+    async with testing.node([echoing()]) as node:
+        served_by(node, disconnect=invoke)
+        await (await node.connect("socket")).close()
+        await asyncio.sleep(0.1)
+        assert not node.running.gateway.ending
+    (record,) = caplog.records
+    assert "the integration of $disconnect at template.yaml:3 failed: it took too long" in record.getMessage()
 
 
 async def test_a_handler_that_exits_does_not_end_the_node(caplog):

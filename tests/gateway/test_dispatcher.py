@@ -6,7 +6,14 @@ import json
 import pytest
 
 from trunkline import testing
-from trunkline.gateway.dispatcher import error_body, log_handler_error, select_route, timed_out
+from trunkline.gateway.dispatcher import (
+    error_body,
+    log_handler_error,
+    log_integration_error,
+    select_route,
+    timed_out,
+)
+from trunkline.integrations.base import IntegrationError
 from trunkline.model.api import CompiledApi, CompiledRoute
 from trunkline.model.events import Handshake
 from trunkline.model.expressions import compile_selector
@@ -116,6 +123,18 @@ def test_an_error_that_cannot_be_written_is_logged_all_the_same(caplog):
             raise ZeroDivisionError
 
     assert logged(caplog, Broken()) == [f"{Broken.__module__}.{Broken.__qualname__}: <exception str() failed>"]
+
+
+@pytest.mark.parametrize(("where", "said"), [("template.yaml:3", " at template.yaml:3"), ("", "")])
+def test_an_integration_that_failed_is_logged_in_its_own_words_without_a_traceback(caplog, where, said):
+    route = dataclasses.replace(BID, where=where)
+    log_integration_error(route, EVENT, IntegrationError("the function was killed"))
+    (message,) = caplog.messages
+    assert message == (
+        f"the integration of bid{said} failed: the function was killed; "
+        f"connection {EVENT.connection_id}, request {EVENT.request_id}"
+    )
+    assert caplog.records[0].exc_info is None
 
 
 def test_a_handler_past_its_deadline_is_logged_with_the_limit(caplog):

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from trunkline import Limits, limits, testing, websocket
+from trunkline.integrations.base import IntegrationError, IntegrationTimeout, ReplyTooLarge
 from trunkline.wire.frames import encode_client_message
 
 BOTH = pytest.mark.parametrize("ordered", [True, False])
@@ -335,6 +336,51 @@ async def test_a_task_that_is_cancelled_from_outside_ends_its_handler_and_nothin
     assert "CancelledError" in caplog.text
 
 
+@BOTH
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (IntegrationError("it was killed"), "Internal server error"),
+        (IntegrationTimeout("it took too long"), "Endpoint request timed out"),
+    ],
+)
+async def test_an_integration_that_fails_is_told_and_logged_in_its_own_words(ordered, error, message, caplog):
+    program = Program(ordered=ordered)
+
+    async def handle(ctx):
+        if ctx.req.data == "fail":
+            raise error
+        return "fine"
+
+    program.handle = handle
+    async with program.node() as node, await node.connect("socket") as client:
+        await client.send("fail")
+        assert await told(client) == message
+        await client.send("go on")
+        assert await client.receive() == "fine"
+    (record,) = caplog.records
+    assert f" failed: {error}; " in record.getMessage()
+
+
+@BOTH
+async def test_a_reply_of_an_integration_that_is_too_large_closes_with_1009(ordered, caplog):
+    program = Program(ordered=ordered, disconnect=True)
+
+    async def handle(ctx):
+        if ctx.req.route == "$default":
+            raise ReplyTooLarge("its reply has 200,000 bytes")
+
+    program.handle = handle
+    async with program.node() as node:
+        client = await node.connect("socket")
+        await client.send("x")
+        assert (await client.closed()).code == 1009
+        with pytest.raises(testing.Closed):
+            await client.receive()
+    assert program.events == ["x", 1009]
+    assert "its reply has 200,000 bytes" in caplog.text
+
+
 # Deadlines.
 
 
@@ -485,6 +531,22 @@ async def test_a_task_that_ends_while_it_waits_for_its_client_ends_the_connectio
         await asyncio.sleep(1)
         assert program.events[-1] == 1006
         assert not node.running.gateway.alive
+
+
+async def test_a_node_that_gives_up_begins_no_further_message(caplog):
+    program = Program(disconnect=True)
+    program.handle = lambda ctx: asyncio.sleep(100)
+    async with program.node() as node:
+        client = await node.connect("socket")
+        for n in range(5):
+            await client.send(str(n))
+        await asyncio.sleep(1)
+        await node.running.gateway.close(seconds=1)
+        await asyncio.sleep(1)
+        assert (await client.closed()).code == 1006
+        assert not node.running.gateway.alive
+    assert program.events == ["0"], "neither the next message nor the disconnect"
+    assert "the time to drain is over; connections that have not had their DISCONNECT: 1" in caplog.text
 
 
 async def test_handling_costs_no_time_of_the_loop():

@@ -10,7 +10,7 @@ import uvloop
 
 import trunkline
 from trunkline import Limits, limits, websocket
-from trunkline.gateway.hangups import find_dead_peers, has_hung_up
+from trunkline.gateway.hangups import _has_unread, find_dead_peers, has_hung_up
 from trunkline.wire.frames import encode_client_message
 from trunkline.wire.handshake import client_request
 
@@ -134,3 +134,30 @@ def test_a_socket_that_is_not_tcp_is_left_alone(tmp_path):
     with sockets.socket(sockets.AF_UNIX) as local:
         find_dead_peers([local])
         assert local.getsockopt(sockets.SOL_SOCKET, sockets.SO_KEEPALIVE) == 0
+
+
+def test_a_system_without_poll_is_not_asked(monkeypatch):
+    ours, theirs = sockets.socketpair()
+    with ours:
+        theirs.close()
+        assert has_hung_up(ours.fileno())
+        monkeypatch.delattr("select.poll")
+        assert not has_hung_up(ours.fileno())
+
+
+def test_a_socket_from_which_nothing_can_be_read_has_nothing_unread():
+    ours, theirs = sockets.socketpair()
+    with ours, theirs:
+        assert not _has_unread(ours.fileno())
+        theirs.sendall(b"x")
+        assert _has_unread(ours.fileno())
+        assert ours.recv(1) == b"x", "it only looked"
+
+
+def test_a_system_that_lacks_one_of_the_probes_gets_the_others(monkeypatch):
+    option = sockets.TCP_KEEPIDLE
+    monkeypatch.delattr("socket.TCP_USER_TIMEOUT")
+    with sockets.create_server(("127.0.0.1", 0)) as server:
+        find_dead_peers([server])
+        assert server.getsockopt(sockets.SOL_SOCKET, sockets.SO_KEEPALIVE) == 1
+        assert server.getsockopt(sockets.IPPROTO_TCP, option) == limits.KEEPALIVE_IDLE_SECONDS

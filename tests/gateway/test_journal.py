@@ -684,3 +684,12 @@ async def test_without_room_a_client_that_does_not_read_is_cut(begin, file):
         assert [event for event, _ in events] == ["connect", "disconnect"]
         with pytest.raises(testing.Closed):
             await handshake
+
+
+def test_it_is_open_from_its_opening_until_it_is_let_go_of(file):
+    journal = Journal(file)
+    assert not journal.is_open
+    journal.open()
+    assert journal.is_open
+    journal._let_go()
+    assert not journal.is_open

@@ -255,6 +255,19 @@ def test_an_address_that_is_not_ours_cannot_be_listened_at(on_loop):
     on_loop(run)
 
 
+@pytest.mark.parametrize("host", ["a" * 64, "a..b", "é" * 64])
+def test_what_is_no_host_cannot_be_listened_at(on_loop, host):
+    async def run():
+        door = gateway("a")
+        with pytest.raises(
+            ConfigurationError, match=f"^{host!r} is no host name or address; pass another with --admin"
+        ):
+            await door.listen_admin(host, 0)
+        await door.close()
+
+    on_loop(run)
+
+
 def test_a_closed_gateway_lets_its_port_go(on_loop, dial):
     async def use(node):
         host, port = node.address

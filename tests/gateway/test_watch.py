@@ -1,6 +1,7 @@
 """Handlers that hold the loop, on real loops in real time."""
 
 import asyncio
+import dataclasses
 import hashlib
 import json
 import logging
@@ -14,6 +15,7 @@ import websockets
 import trunkline
 from trunkline import websocket
 from trunkline.gateway.watch import LoopWatch
+from trunkline.model.api import CompiledRoute
 
 LOOPS = {"asyncio": asyncio.SelectorEventLoop, "uvloop": uvloop.new_event_loop}
 
@@ -116,3 +118,41 @@ def test_the_watch_ends_with_the_gateway(run):
             await asyncio.sleep(0.01)
 
     run(main())
+
+
+def test_a_handler_that_is_in_no_file_of_the_program_is_told_of_where_it_stands(run, caplog):
+    async def invoke(event):
+        time.sleep(0.4)  # in an integration
+
+    async def main():
+        async with trunkline.open([program()]) as node:
+            stage = node.gateway.stages["socket"]
+            routes = {"await": CompiledRoute("await", invoke, "template.yaml:7")}
+            stage.api = dataclasses.replace(stage.api, routes=routes, connect=None)
+            port = await node.gateway.listen("127.0.0.1", 0)
+            async with websockets.connect(f"ws://127.0.0.1:{port}/socket") as client:
+                await client.send(json.dumps({"action": "await"}))
+                await asyncio.sleep(0.5)
+
+    run(main())
+    (record,) = caplog.records
+    assert record.message.startswith("the handler of await at template.yaml:7 holds the loop for over 100 ms; ")
+    assert f"it is at {__file__}:{line_of('in an integration')}." in record.message
+
+
+def test_a_loop_whose_thread_is_gone_is_not_told_of(caplog):
+    watches = []
+
+    def life():
+        loop = asyncio.new_event_loop()
+        watches.append(LoopWatch(loop))
+        loop.close()
+
+    thread = threading.Thread(target=life)
+    thread.start()
+    thread.join()
+    time.sleep(0.3)
+    watches[0].stop()
+    watches[0]._thread.join(5)
+    assert not watches[0]._thread.is_alive()
+    assert caplog.records == []

@@ -264,3 +264,11 @@ async def test_two_nodes_in_one_process_keep_apart():
                 assert await client.receive() == value
             assert await books.doc("1").get() == "of two", "the inner block's"
         assert await books.doc("1").get() == "of one"
+
+
+@pytest.mark.parametrize("event", ["connect", "message", "disconnect"])
+def test_a_context_shows_whose_it_is_and_nothing_that_a_client_wrote(event):
+    ctx = testing.context("secret", event=event, query="token=secret", headers={"cookie": "secret"})
+    assert repr(ctx) == f"Context({ctx.req!r})"
+    assert ctx.req.connection_id in repr(ctx)
+    assert "secret" not in repr(ctx)
