@@ -5,6 +5,9 @@
  *                                                   sender sends the next; depth=K keeps K of each sender in flight
  *     load connect port=P connections=5000          handshakes per second, `concurrency` of them in progress;
  *                                                   keep=0 also closes each connection, with the closing handshake
+ *     load post port=P callers=100 connections=100  HTTP connections, kept open, post to @connections, each to one of so many
+ *                                                   connections; a caller posts again when its message has arrived.
+ *                                                   ids=0: there are no such connections, only the answers
  *     load idle port=P connections=1000             opens, prints, and holds until its standard input ends
  *
  * It prints one line of JSON: the rate, latencies, and the share of a CPU that itself and the process `server=PID`
@@ -22,13 +25,18 @@
 #define SILENCE_MS 10000
 #define SETTLE_NS 300000000u /* a server may answer 101 before it has put the connection on its list */
 
-enum { FREE, GREETING, OPEN, CLOSING };
+#define ID_BYTES 64
+
+enum { FREE, GREETING, OPEN, CLOSING, CALLING };
 
 typedef struct {
     int state, number, fd;
     unsigned sent, received; /* messages */
     uint64_t since;          /* the handshake's beginning */
     size_t size;
+    int awaited;             /* post: of a caller, the answer and the message that have not come yet */
+    char *id;                /* post: of a WebSocket, its connection id; of a caller, its request */
+    size_t id_size;
     unsigned char rest[REST_BYTES];
 } Connection;
 
@@ -37,11 +45,11 @@ typedef struct {
 } Sample;
 
 static struct {
-    int port, connections, concurrency, depth, senders, keep, server, limit;
+    int port, connections, concurrency, depth, senders, callers, keep, ids, server, limit;
     double seconds, warmup;
     const char *path, *text;
 } option = {
-    .connections = 100, .concurrency = 64, .depth = 1, .senders = 1, .keep = 1, .limit = 120,
+    .connections = 100, .concurrency = 64, .depth = 1, .senders = 1, .callers = 100, .keep = 1, .ids = 1, .limit = 120,
     .seconds = 2, .warmup = 0.5, .path = "/", .text = "{\"action\":\"echo\",\"data\":\"0123456789012345678901234567890123456\"}",
 };
 
@@ -217,6 +225,8 @@ static size_t greeted(Connection *connection, const unsigned char *data, size_t 
     return head;
 }
 
+static size_t answered(Connection *connection, const unsigned char *data, size_t size);
+
 static void readable(Connection *connection) {
     memcpy(input, connection->rest, connection->size);
     ssize_t got = read(connection->fd, input + connection->size, READ_BYTES);
@@ -233,6 +243,7 @@ static void readable(Connection *connection) {
     size_t size = connection->size + (size_t)got, at = 0;
     if (connection->state == GREETING) at = greeted(connection, input, size);
     if (connection->state == OPEN) at += decode(connection, input + at, size - at);
+    if (connection->state == CALLING) at = answered(connection, input, size);
     connection->size = connection->state == CLOSING ? 0 : size - at;
     if (connection->size > REST_BYTES) die("more than %d bytes without a whole frame", REST_BYTES);
     memcpy(connection->rest, input + at, connection->size);
@@ -315,6 +326,80 @@ static void fan_start(void) {
         for (int i = 0; i < option.depth; i++) fan_send(sender);
 }
 
+/* Post: a caller posts when its answer and its message, which begins with its number, have come. */
+
+static Connection **callers; /* by number */
+static int known;            /* connections whose id is known */
+
+static void post(Connection *caller) {
+    caller->awaited = 1 + (option.ids != 0);
+    caller->since = now_ns();
+    write_all(caller->fd, caller->id, caller->id_size);
+}
+
+static void post_arrived(Connection *caller) {
+    if (--caller->awaited < 0) die("an answer or a message too many for caller %d", caller->number);
+    if (caller->awaited) return;
+    record(now_ns() - caller->since);
+    count++;
+    post(caller);
+}
+
+static size_t answered(Connection *connection, const unsigned char *data, size_t size) {
+    const unsigned char *end = memmem(data, size, "\r\n\r\n", 4);
+    if (end == NULL) return 0;
+    size_t head = (size_t)(end - data) + 4;
+    if (memcmp(data, "HTTP/1.1 200", 12) != 0) die("a call was answered with %.40s", data);
+    char text[REST_BYTES + 1] = {0};
+    memcpy(text, data, head < REST_BYTES ? head : REST_BYTES);
+    if (strcasestr(text, "\r\ncontent-length: 0\r\n") == NULL) die("an answer that is not empty: %.300s", text);
+    post_arrived(connection);
+    return head;
+}
+
+static void post_id(Connection *connection, const unsigned char *text, size_t size) {
+    if (connection->id != NULL || size > ID_BYTES) die("no connection id: %.*s", (int)size, text);
+    connection->id = calloc(1, 3 * size + 1);
+    for (size_t i = 0; i < size; i++) sprintf(strchr(connection->id, 0), text[i] == '=' ? "%%3D" : "%c", text[i]);
+    known++;
+}
+
+static void post_message(Connection *connection, const unsigned char *text, size_t size) {
+    int number = (text[0] - '0') * 1000 + (text[1] - '0') * 100 + (text[2] - '0') * 10 + (text[3] - '0');
+    if (size != text_size || memcmp(text + 4, option.text + 4, size - 4) != 0) die("a wrong message");
+    if (number < 0 || number >= option.callers || number % option.connections != connection->number)
+        die("a message that is not for connection %d", connection->number);
+    post_arrived(callers[number]);
+}
+
+static void learn_ids(void) {
+    unsigned char ask[FRAME_BYTES];
+    size_t size = encode(ask, "id", 2);
+    on_message = post_id;
+    open_all();
+    for (int i = 0; i < option.connections; i++) write_all(descriptors[i], ask, size);
+    while (known < option.connections) turn_once();
+    on_message = post_message;
+}
+
+static Connection *new_caller(int number, const char *id) {
+    struct sockaddr_in address = loopback(option.port);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (fd < 0 || fd >= MAX_FD) die("no descriptor for caller %d: %s", number, strerror(errno));
+    Connection *caller = connections[fd] = calloc(1, sizeof(Connection));
+    *caller = (Connection){.state = CALLING, .number = number, .fd = fd, .id = malloc(TEXT_BYTES + 1000)};
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0) die("cannot connect: %s", strerror(errno));
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    no_delay(fd);
+    caller->id_size = (size_t)sprintf(
+        caller->id,
+        "POST %s/@connections/%s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUser-Agent: load\r\nAccept-Encoding: identity\r\n"
+        "Content-Type: application/octet-stream\r\nContent-Length: %zu\r\n\r\n%04d%s",
+        option.path, id, option.port, text_size, number, option.text + 4);
+    watch(epoll_fd, fd, EPOLLIN, EPOLL_CTL_ADD);
+    return caller;
+}
+
 /* Modes. */
 
 static void measure(void) {
@@ -349,6 +434,17 @@ static void run_fan(void) {
     run_traffic(fan_start, MAX_SENDERS * SEQUENCES);
 }
 
+static void run_post(void) {
+    callers = calloc((size_t)option.callers, sizeof *callers);
+    if (option.ids) learn_ids();
+    for (int i = 0; i < option.callers; i++) {
+        int target = i % option.connections;
+        callers[i] = new_caller(i, option.ids ? connections[descriptors[target]]->id : "R0oXAdfD0kwCH6w%3D");
+    }
+    for (int i = 0; i < option.callers; i++) post(callers[i]);
+    measure();
+}
+
 static void run_connect(void) {
     Sample first = sample(0);
     open_all();
@@ -377,6 +473,8 @@ static void parse(const char *word) {
     else if (IS("depth")) option.depth = atoi(value);
     else if (IS("senders")) option.senders = atoi(value);
     else if (IS("keep")) option.keep = atoi(value);
+    else if (IS("callers")) option.callers = atoi(value);
+    else if (IS("ids")) option.ids = atoi(value);
     else if (IS("server")) option.server = atoi(value);
     else if (IS("limit")) option.limit = atoi(value);
     else if (IS("seconds")) option.seconds = atof(value);
@@ -390,11 +488,12 @@ static void check(void) {
     if (option.depth < 1 || option.depth > MAX_DEPTH) die("a depth of 1 to %d", MAX_DEPTH);
     if (option.senders < 1 || option.senders > MAX_SENDERS || option.senders > option.connections)
         die("1 to %d senders, and no more than connections", MAX_SENDERS);
+    if (option.callers < 1 || option.callers > 9999) die("1 to 9999 callers");
     if (strlen(option.text) < 8) die("a text of 8 bytes or more");
 }
 
 int main(int words, char **word) {
-    if (words < 2) die("usage: load echo|fan|connect|idle name=value...");
+    if (words < 2) die("usage: load echo|fan|connect|post|idle name=value...");
     for (int i = 2; i < words; i++) parse(word[i]);
     check();
     alarm((unsigned)option.limit);
@@ -406,6 +505,7 @@ int main(int words, char **word) {
     if (strcmp(word[1], "echo") == 0) run_echo();
     else if (strcmp(word[1], "fan") == 0) run_fan();
     else if (strcmp(word[1], "connect") == 0) run_connect();
+    else if (strcmp(word[1], "post") == 0) run_post();
     else if (strcmp(word[1], "idle") == 0) run_idle();
     else die("unknown mode %s", word[1]);
     return 0;

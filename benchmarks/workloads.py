@@ -75,6 +75,18 @@ def fan(*, connections: int, senders: int = 1, depth: int = 1, key: str = "us") 
     return measure
 
 
+def post(*, connections: int) -> Measure:
+    """Calls per second of 100 HTTP connections. A bare server has no WebSockets that a message could go to."""
+
+    def measure(server: Server, seconds: float) -> Measured:
+        ids = int(server.name == "trunkline")
+        with running(server) as process:
+            options = {"callers": 100, "connections": connections, "ids": ids, "seconds": seconds}
+            return _measured(load("post", process, **options), "rate")
+
+    return measure
+
+
 def handshakes(server: Server, seconds: float) -> Measured:
     """Handshakes per second, 64 in progress, until 10,000 connections are open."""
     with running(server) as process:
@@ -101,6 +113,7 @@ def _measured(result: dict[str, float], key: str) -> Measured:
 
 
 C_ECHO, C_FAN = c_epoll("echo"), c_epoll("fan")
+UVICORN_HTTP = peer("uvicorn", "http")
 
 WORKLOADS = (
     Workload(
@@ -133,6 +146,14 @@ WORKLOADS = (
         "tutorial", "the tutorial's loop over SQLite, 1,000 connections", "µs/delivery",
         fan(connections=1_000), trunkline("tutorial", durable=True),
         (Row(Server("our broadcast", trunkline("fan").command), 3, 2.5),), lower_is_better=True,
+    ),
+    Workload(
+        "post", "POST to @connections, unsigned, to one connection", "calls/s", post(connections=1), trunkline("post"),
+        (Row(UVICORN_HTTP, 1, None),),
+    ),
+    Workload(
+        "post-100", "POST to @connections, unsigned, each to its own of 100", "calls/s",
+        post(connections=100), trunkline("post"), (Row(UVICORN_HTTP, None, None),),
     ),
     Workload(
         "connect", "empty connect handler", "handshakes/s", handshakes, trunkline("connect_empty"),
