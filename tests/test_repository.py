@@ -115,8 +115,8 @@ def test_the_lock_of_the_javascript_clients_has_hashes_and_no_address():
         assert name == "" or package["integrity"].startswith("sha512-"), name
 
 
-def test_both_groups_of_requirements_are_pinned():
-    assert {"dev.txt", "bench.txt"} == {file.name for file in (ROOT / "requirements").iterdir()}
+def test_every_group_of_requirements_is_pinned():
+    assert {"dev.txt", "bench.txt", "fuzz.txt"} == {file.name for file in (ROOT / "requirements").iterdir()}
 
 
 # The licence.

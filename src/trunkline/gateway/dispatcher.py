@@ -38,22 +38,31 @@ def log_handler_error(route: CompiledRoute, event: Event, error: BaseException) 
     """Tell the log what a handler raised: its own traceback, without our frames around it."""
     said = explain(error) if is_programs(error) else "".join(traceback.format_exception(error)).rstrip()
     logger.error(
-        "the handler of %s at %s raised; connection %s, request %s\n%s",
-        route.key, route.where, event.connection_id, event.request_id, said,
-    )  # fmt: skip
+        "the handler of %(route)s at %(where)s raised; "
+        "connection %(connection_id)s, request %(request_id)s\n%(traceback)s",
+        _named(route, event) | {"traceback": said},
+    )
 
 
 def log_integration_error(route: CompiledRoute, event: Event, error: IntegrationError) -> None:
     """Tell the log what is wrong behind a route; the error's text says it whole."""
     logger.error(
-        "the integration of %s%s failed: %s; connection %s, request %s",
-        route.key, f" at {route.where}" if route.where else "", error, event.connection_id, event.request_id,
-    )  # fmt: skip
+        "the integration of %(route)s%(at)s failed: %(error)s; connection %(connection_id)s, request %(request_id)s",
+        _named(route, event) | {"at": f" at {route.where}" if route.where else "", "error": str(error)},
+    )
 
 
 def timed_out(route: CompiledRoute, event: Event, seconds: float) -> None:
     """Tell the log that a handler was cancelled at its deadline."""
     logger.error(
-        "the handler of %s at %s was cancelled after %g s (limit handler_seconds); connection %s, request %s",
-        route.key, route.where, seconds, event.connection_id, event.request_id,
-    )  # fmt: skip
+        "the handler of %(route)s at %(where)s was cancelled after %(seconds)g s (limit handler_seconds); "
+        "connection %(connection_id)s, request %(request_id)s",
+        _named(route, event) | {"seconds": seconds},
+    )
+
+
+def _named(route: CompiledRoute, event: Event) -> dict[str, str | float]:
+    """The values by which a log of JSON names them too."""
+    return {
+        "route": route.key, "where": route.where, "connection_id": event.connection_id, "request_id": event.request_id,
+    }  # fmt: skip

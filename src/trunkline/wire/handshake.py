@@ -165,7 +165,7 @@ def _values(headers: Headers, name: str) -> list[str]:
 
 def _one(headers: Headers, name: str) -> str:
     values = _values(headers, name)
-    return values[0].strip() if len(values) == 1 else ""
+    return values[0].strip(" \t") if len(values) == 1 else ""
 
 
 def _tokens(headers: Headers, name: str) -> set[str]:
