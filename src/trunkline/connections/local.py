@@ -73,7 +73,7 @@ class LocalConnections:
         return FanOut(sent, gone, failed)
 
     def find(self, api: str, connection_id: str) -> Sink | None:
-        """See `Registry.find`."""
+        """The open connection of an id within an Api; None if there is none."""
         sink = self._sinks.get(connection_id)
         if sink is not None and sink.api_name == api:
             return sink

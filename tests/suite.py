@@ -16,9 +16,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from coverage_map import ROOMS
+
 os.chdir(Path(__file__).parent.parent)
 
-ROOMS = ("model", "wire", "gateway", "resources", "stores")
 ALONE = (
     "tests/end_to_end/test_cost.py",
     "tests/end_to_end/test_door.py",
@@ -78,7 +79,7 @@ def main() -> int:
         old.unlink()
     failed: list[str] = []
     lanes = [
-        [Part(room, [f"tests/{room}"]) for room in ("model", "wire", "resources")] + [Part("rest", list(rest()))],
+        [*(Part(room, ROOMS[room]) for room in ("model", "wire", "resources")), Part("rest", list(rest()))],
         [
             Part("commands", ["tests/cli"]),
             Part("pages", ["tests/docs", "examples"]),
@@ -92,8 +93,8 @@ def main() -> int:
         thread.join()
     lane(
         [
-            Part("gateway", ["tests/gateway"]),
-            Part("stores", ["tests/stores", "tests/contracts/test_stores.py"]),
+            Part("gateway", ROOMS["gateway"]),
+            Part("stores", ROOMS["stores"]),
             Part("alone", [*ALONE, "tests/stress"]),
         ],
         failed,
