@@ -173,6 +173,130 @@ async def test_a_body_is_read_and_thrown_away(program):
         client.hang_up()
 
 
+@pytest.mark.parametrize("size", [1, 1000, 200_000])
+async def test_an_answer_is_given_the_body_and_where_it_came_from(program, size):
+    async def answer(request):
+        asked.append((request.body, request.peer))
+        return HttpResponse(200)
+
+    asked = []
+    raw = (
+        request("/1", "Content-Length: 5", method="POST") + b"\r\n\r\n\0"
+        + request("/2", "Transfer-Encoding: chunked", method="POST") + b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
+        + request("/3", "Content-Length: 0", method="POST") + request("/4")
+        + request("/5", f"Content-Length: {limits.MESSAGE_BYTES}", method="POST") + b"x" * limits.MESSAGE_BYTES
+    )  # fmt: skip
+    async with testing.node(program) as node:
+        node.running.gateway.answer = answer
+        client = node.client(source_ip="203.0.113.7")
+        for at in range(0, 2000, size):
+            client.send_bytes(raw[at : min(at + size, 2000)])
+            await asyncio.sleep(0)
+        client.send_bytes(raw[2000:])
+        assert [(await client.response())[0] for _ in range(5)] == [200] * 5
+        client.hang_up()
+    bodies = [b"\r\n\r\n\0", b"abcde", b"", b"", b"x" * limits.MESSAGE_BYTES]
+    assert asked == [(body, "203.0.113.7") for body in bodies]
+
+
+async def test_while_an_answer_is_awaited_no_more_than_one_read_is_taken(program):
+    async with testing.node(program) as node:
+        node.running.gateway.answer = slow = Slow(1)
+        client = node.client()
+        sent = request("/x", "Content-Length: 100000", method="POST") + b"x" * 100_000
+        client.send_bytes(request("/first") + sent * 4)
+        await asyncio.sleep(0.5)
+        assert slow.asked == ["GET /first"]
+        assert len(client._transport._inbound) > 4 * 100_000 - limits.READ_BYTES
+        assert [(await client.response())[0] for _ in range(5)] == [200] * 5
+        assert len(client._transport._inbound) == 0
+        client.hang_up()
+
+
+# Calls to @connections: what has not to be waited for is answered at once.
+
+
+CALL = request("/socket/@connections/x", "Content-Length: 0", method="POST")
+
+
+async def test_a_call_is_answered_at_once_without_a_task(program):
+    async with testing.node(program) as node:
+        gateway = node.running.gateway
+        gateway.answer = slow = Slow()
+        gateway.manage = lambda request: HttpResponse.text(200, request.path)
+        client = node.client()
+        (door,) = gateway.doors
+        client.send_bytes(CALL)
+        client._transport._read()
+        assert door._task is None
+        assert (await client.response())[2] == b"/socket/@connections/x\n"
+        assert slow.asked == []
+        client.hang_up()
+
+
+async def test_of_one_read_16_are_answered_at_once_and_the_others_in_their_turn(program):
+    async with testing.node(program) as node:
+        gateway = node.running.gateway
+        gateway.answer = slow = Slow(0)
+        gateway.manage = lambda request: HttpResponse(204)
+        client = node.client()
+        client.send_bytes(CALL * 20)
+        client._transport._read()
+        assert client._raw.count(b"HTTP/1.1 204 ") == 16
+        assert [(await client.response())[0] for _ in range(20)] == [204] * 16 + [200] * 4
+        assert slow.asked == ["POST /socket/@connections/x"] * 4
+        client.hang_up()
+
+
+async def test_what_a_call_has_to_wait_for_is_found_out_once(program):
+    async def later():
+        await asyncio.sleep(1)
+        return HttpResponse(204)
+
+    def manage(request):
+        asked.append(request.path)
+        return later
+
+    asked = []
+    async with testing.node(program) as node:
+        node.running.gateway.manage = manage
+        client = node.client()
+        client.send_bytes(CALL)
+        assert (await client.response())[0] == 204
+        assert asked == ["/socket/@connections/x"]
+        client.hang_up()
+
+
+async def test_a_call_that_fails_is_500_and_the_socket_stays(program, caplog):
+    def manage(request):
+        raise ZeroDivisionError
+
+    async with testing.node(program) as node:
+        node.running.gateway.manage = manage
+        client = node.client()
+        for _ in range(2):
+            client.send_bytes(CALL)
+            assert (await client.response())[0] == 500
+        client.hang_up()
+    assert [record.getMessage() for record in caplog.records] == ["POST /socket/@connections/x failed"] * 2
+
+
+async def test_a_client_that_does_not_read_is_not_answered_at_once(program):
+    async with testing.node(program) as node:
+        gateway = node.running.gateway
+        gateway.answer = slow = Slow(0)
+        gateway.manage = lambda request: HttpResponse(200, b"x" * 100_000)
+        client = node.client()
+        client.stop_reading()
+        client.send_bytes(CALL * 3)
+        await asyncio.sleep(1)
+        assert client._transport.get_write_buffer_size() < 200_000
+        assert slow.asked == []
+        client.go_on_reading()
+        assert [len((await client.response())[2]) for _ in range(3)] == [100_000, 23, 23]
+        client.hang_up()
+
+
 async def test_an_answer_that_fails_is_500_and_the_socket_stays(program, caplog):
     async def answer(request):
         raise ZeroDivisionError("a secret")
