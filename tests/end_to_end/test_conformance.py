@@ -39,6 +39,8 @@ def record(socket):
         id = ctx.req.connection_id
         events[id].append(ctx.req.event)
         ctx.res.subprotocol = ctx.req.query.get("speak")
+        if "refuse" in ctx.req.query:
+            ctx.res.reject(403, '{"why": "no"}')
         if "post" in ctx.req.query:
             posted[id] = await asyncio.to_thread(post, ctx.req.headers["host"], id)
 
@@ -249,6 +251,20 @@ def test_a_101_has_api_gateways_headers_and_no_other(port, target, offered, chos
             rb"sec-websocket-accept: " + re.escape(ACCEPT) + rb"\r\n" + chosen + rb"\r\n",
             client.head,
         ), client.head
+
+
+def test_a_refusal_has_api_gateways_headers_but_ends_its_socket(port):
+    with Raw(port, "/socket?refuse=1") as client:
+        assert re.fullmatch(
+            rb"HTTP/1\.1 403 Forbidden\r\n"
+            rb"date: " + DATE + rb"\r\n"
+            rb"content-type: application/json; charset=UTF-8\r\n"
+            rb"content-length: 13\r\n"
+            rb"connection: close\r\n"
+            rb"x-amz-apigw-id: [\w-]{15}=\r\n\r\n",
+            client.head,
+        ), client.head
+        assert client.end() == b'{"why": "no"}'
 
 
 # 2: events. Their members and the order of these are what API Gateway was seen to send.
