@@ -236,6 +236,22 @@ async def test_more_than_one_read_before_the_answer_to_our_close_is_handled():
         assert program.handled == texts
 
 
+async def test_a_client_that_is_late_to_read_our_close_is_not_cut_while_it_sends():
+    program = Program()
+    async with program.node() as node:
+        client = await node.connect("socket")
+        client.stop_reading()
+        closing = asyncio.create_task(close(node, 30))
+        texts = [str(n) for n in range(20)]
+        for text in texts:
+            await asyncio.sleep(0.5)
+            await client.send(text)
+        client.go_on_reading()
+        await closing
+        assert program.handled == texts
+        assert program.gone == [(1001, "Going away")]
+
+
 async def test_a_client_that_never_stops_sending_before_its_answer_is_cut():
     program = Program(seconds=0.1, limits=Limits(handler_seconds=5))
     async with program.node() as node:

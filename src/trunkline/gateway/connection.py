@@ -363,9 +363,11 @@ class Connection(Runner):
             return True
         return self._reading_paused and now - self._paused_at >= limits.PAUSED_SECONDS and self._has_hung_up()
 
-    def _is_behind(self) -> bool:
-        """Whether the client's answer to our close may stand behind what we have not read yet."""
-        return self._reading_paused and not self._writing_paused and not self._gateway.hurried
+    def _may_still_answer(self, now: float) -> bool:
+        """Whether the client's answer to our close may stand behind what it sends, or what we have not read yet."""
+        if self._writing_paused or self._gateway.hurried:
+            return False
+        return self._reading_paused or now - self.active_at < limits.CLOSE_SECONDS
 
     def _has_hung_up(self) -> bool:
         descriptor = self._transport.get_extra_info("socket")
@@ -442,7 +444,7 @@ class Connection(Runner):
         if self._deadline and now >= self._deadline and self._state is not _GONE:
             if self._state is _DRAINING:
                 self._answer_close()
-            elif now < self._parting and self._is_behind():
+            elif now < self._parting and self._may_still_answer(now):
                 self._deadline = now + limits.CLOSE_SECONDS
             else:
                 self._transport.abort()
