@@ -147,15 +147,15 @@ class Management:
         host = self._host(named.get("host", ""))
         if host is None or not _BY_A_PAGE.isdisjoint(named):
             raise _Refusal(forbidden())
-        _, name, *rest = request.path.split("/")
-        if len(rest) != 2 or rest[0] not in _CONNECTIONS or not (name and rest[1]) or request.method not in _METHODS:
+        parts = request.path.split("/")
+        if len(parts) != 4 or parts[2] not in _CONNECTIONS or not all(parts[1:]) or request.method not in _METHODS:
             raise _Refusal(refused(403, "MissingAuthenticationTokenException", "Missing Authentication Token"))
-        stage = stages.get(name)
+        stage = stages.get(parts[1])
         if stage is None or (host.api_id and host.api_id != stage.api.api_id):
             raise _Refusal(forbidden())
-        connection_id = rest[1].replace("%3D", "=")  # what clients write, and cheaper than to decode everything
+        connection_id = parts[3].replace("%3D", "=")  # what clients write, and cheaper than to decode everything
         if "%" in connection_id:
-            connection_id = unquote(rest[1])
+            connection_id = unquote(parts[3])
         if host.is_public or not self._trusts(request, named):
             self._authenticate(request, named, stage.api, connection_id)
         return stage.api, connection_id
