@@ -648,6 +648,79 @@ async def test_a_gateway_that_closes_cuts_what_is_at_its_door(program):
     assert not node.running.gateway.doors
 
 
+async def test_a_gateway_that_closes_answers_what_was_asked_and_nothing_more():
+    socket = websocket("socket")
+
+    @socket.on("disconnect")
+    async def disconnect(ctx):
+        await asyncio.sleep(5)
+
+    async with testing.node([socket]) as node:
+        node.running.gateway.answer = slow = Slow(1)
+        await node.connect("socket")  # that the gateway has something to wait for
+        client, idle = node.client(), node.client()
+        client.send_bytes(request("/1"))
+        await asyncio.sleep(0.5)
+        closing = asyncio.create_task(node.running.gateway.close())
+        status, headers, body = await client.response()
+        assert (status, body, dict(headers)["connection"]) == (200, b"/1\n", "close")
+        await client.closed()
+        await idle.closed()
+        assert not closing.done()
+        await closing
+    assert slow.asked == ["GET /1"]
+
+
+async def test_a_socket_that_is_cut_while_its_answer_is_made_gets_none(program):
+    async with testing.node(program) as node:
+        gateway = node.running.gateway
+
+        async def answer(request):
+            (door,) = gateway.doors
+            door.abort()
+            return HttpResponse.text(200, "too late")
+
+        gateway.answer = answer
+        client = node.client()
+        client.send_bytes(request("/1"))
+        await client.closed()
+        assert bytes(client._raw) == b""
+
+
+async def test_a_hundred_requests_in_one_read_are_refused_once(program):
+    async with testing.node(program) as node:
+        client = node.client()
+        client.send_bytes(request("/x") * 100)
+        statuses = [(await client.response())[0] for _ in range(17)]
+        assert statuses == [404] * 16 + [429]
+        await client.closed()
+        assert bytes(client._raw) == b""
+
+
+async def test_what_stands_behind_the_last_answer_is_thrown_away(program):
+    async with testing.node(program) as node:
+        client = node.client()
+        client.send_bytes(request("/socket/@connections/x", "Connection: close") + b"rubbish\r\n\r\n")
+        assert 400 <= (await client.response())[0] < 500
+        await client.closed()
+        assert bytes(client._raw) == b""
+
+
+async def test_a_transport_that_cannot_half_close_is_closed_behind_a_refusal(program):
+    class WholeOnly(MemoryTransport):  # as TLS is
+        def can_write_eof(self):
+            return False
+
+    async with testing.node(program) as node:
+        gateway = node.running.gateway
+        got, ended = [], []
+        transport = WholeOnly(gateway.loop, Acceptor(gateway, gateway.answer), got.append, lambda: ended.append(True))
+        transport.arrive(b"rubbish\r\n\r\n")
+        await asyncio.sleep(0.1)
+        assert b"".join(got).startswith(b"HTTP/1.1 400 ")
+        assert ended == [True]
+
+
 # The handshake.
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from trunkline import Limits, limits, testing, websocket
 from trunkline.integrations.base import IntegrationError, IntegrationTimeout, ReplyTooLarge
+from trunkline.testing.plugin import run_test
 from trunkline.wire.frames import encode_client_message
 
 BOTH = pytest.mark.parametrize("ordered", [True, False])
@@ -379,6 +380,28 @@ async def test_a_reply_of_an_integration_that_is_too_large_closes_with_1009(orde
             await client.receive()
     assert program.events == ["x", 1009]
     assert "its reply has 200,000 bytes" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["$connect", "$default"])
+def test_an_interrupt_of_the_program_ends_the_program(kind):
+    program = Program(connect=True)
+
+    async def handle(ctx):
+        if ctx.req.route == kind:
+            raise KeyboardInterrupt
+
+    async def life():
+        async with program.node() as node:
+            try:
+                client = await node.connect("socket")
+                await client.send("x")
+                await client.receive()
+            finally:
+                node.running.gateway.alive.clear()  # nobody waits for it any more
+
+    program.handle = handle
+    with pytest.raises(KeyboardInterrupt):
+        run_test(life, {})
 
 
 # Deadlines.

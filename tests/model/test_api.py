@@ -11,6 +11,7 @@ from trunkline.model.api import (
     CompiledAuthorizer,
     CompiledRoute,
     Limits,
+    Rate,
     Response,
     execute_arn,
 )
@@ -99,3 +100,12 @@ def test_an_api_lets_everyone_in_and_has_the_arn_of_a_made_up_account():
 )
 def test_an_arn_begins_with_the_partition_of_its_region(region, partition):
     assert execute_arn(region, "111122223333") == f"arn:{partition}:execute-api:{region}:111122223333"
+
+
+def test_a_rate_is_numbers_from_0():
+    assert str(Rate(0.1, 5)) == "0.1/5"
+    assert str(Rate(100, 0)) == "100/0"
+    assert Rate(1, 2) == Rate(1.0, 2)
+    for per_second, burst in ((-1, 1), (1, -1), (float("nan"), 1), (float("inf"), 1)):
+        with pytest.raises(DeclarationError, match="expected numbers from 0"):
+            Rate(per_second, burst)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trunkline.wire.handshake import HandshakeError
-from trunkline.wire.requests import check_extensions, check_line, check_request
+from trunkline.wire.requests import check_extensions, check_line, check_request, end_of_line
 
 HOST = ("Host", "example.org")
 
@@ -17,6 +17,25 @@ def refused(target="/", version="1.1", headers=(HOST,)):
 
 
 # The first line.
+
+
+@pytest.mark.parametrize(
+    ("data", "at", "end"),
+    [
+        (b"GET / HTTP/1.1\r\n", 0, 16),
+        (b"GET / HTTP/1.1\r\nhost: a\r\n\r\n", 0, 16),
+        (b"0\r\n\r\nGET / HTTP/1.1\r\n\r\n", 5, 21),
+        (b"", 0, 0),
+        (b"GET / HTTP/1.1\r", 0, 0),
+        (b"GET / HTTP/1.1\n", 0, 0),
+        (b"GET /\r\n", 0, 0),
+        (b"\r\nGET / HTTP/1.1\r\n", 0, 0),
+        (b"GET  / HTTP/1.1\r\n", 0, 0),
+        (b"GET / HTTP/1.1\r\n", 1, 16),
+    ],
+)
+def test_where_a_first_line_ends_if_it_is_whole_and_right(data, at, end):
+    assert end_of_line(data, at) == end
 
 
 @pytest.mark.parametrize(
