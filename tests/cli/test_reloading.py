@@ -183,12 +183,13 @@ def test_a_program_that_cannot_be_from_the_start_waits_for_a_change_too(reloadin
 
 def test_a_change_of_a_module_beside_the_program_starts_it_anew(reloading, write):
     write("helper.py", 'WORD = "before"\n')
+    write("parts/__init__.py", "a = 1\n")
     node = reloading(write("program.py", WITH_HELPER))
     assert node.ask() == "before"
     write("helper.py", 'WORD = "after"\n')
     node.serves_again()
     assert node.ask() == "after"
-    write("parts/__init__.py", "")
+    write("parts/__init__.py", "b = 2\n")
     node.serves_again()
     assert node.running.stop(signal.SIGINT)[2] == "helper.py changed\n__init__.py changed\n"
 
