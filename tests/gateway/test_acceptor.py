@@ -213,6 +213,34 @@ async def test_while_an_answer_is_awaited_no_more_than_one_read_is_taken(program
         client.hang_up()
 
 
+EXPECTING = request("/x", "Content-Length: 5", "Expect: 100-Continue", method="POST")
+
+
+async def test_who_waits_with_a_body_is_told_to_go_on(program):
+    async with testing.node(program) as node:
+        client = node.client()
+        for _ in range(2):
+            client.send_bytes(EXPECTING)
+            assert (await client.response())[0] == 100
+            client.send_bytes(b"hello")
+            assert (await client.response())[0] == 404
+        client.send_bytes(request("/x", "Content-Length: 131073", "Expect: 100-continue", method="POST"))
+        assert (await client.response())[0] == 413
+        await client.closed()
+
+
+async def test_behind_an_answer_that_is_due_nobody_is_told_to_go_on(program):
+    async with testing.node(program) as node:
+        node.running.gateway.answer = slow = Slow(1)
+        client = node.client()
+        client.send_bytes(request("/1") + EXPECTING)
+        assert (await client.response())[0] == 200
+        client.send_bytes(b"hello" + request("/3", "Expect: a miracle"))
+        assert [(await client.response())[0] for _ in range(2)] == [200, 200]
+        assert slow.asked == ["GET /1", "POST /x", "GET /3"]
+        client.hang_up()
+
+
 # Calls to @connections: what has not to be waited for is answered at once.
 
 

@@ -13,7 +13,7 @@ from trunkline.gateway.authorizers import two_authorizations
 from trunkline.gateway.connection import Connection
 from trunkline.gateway.http import HttpResponse, encode
 from trunkline.gateway.management import is_management
-from trunkline.gateway.request_reader import HttpRequest, Item, Refusal, RequestReader, Upgrade
+from trunkline.gateway.request_reader import GoOn, HttpRequest, Item, Refusal, RequestReader, Upgrade
 from trunkline.gateway.throttling import too_many
 from trunkline.model.events import Handshake, Identity
 from trunkline.wire.handshake import HandshakeError, check_upgrade, is_upgrade, parse_subprotocols
@@ -29,6 +29,7 @@ __all__ = ["Acceptor"]
 
 logger = logging.getLogger("trunkline.gateway")
 
+_GO_ON = b"HTTP/1.1 100 Continue\r\n\r\n"
 _LATE_SWEEP = 1.25  # of the time between two
 
 
@@ -153,6 +154,11 @@ class Acceptor(asyncio.BufferedProtocol):
     # One after another: an answer stands behind those of the requests in front of it.
 
     def _take(self, item: Item) -> None:
+        if isinstance(item, GoOn):
+            # Behind answers that are due it is not told: it goes on by itself, when it has waited long enough.
+            if self._task is None and self._refusal is None and not self._has_said_all():
+                self._transport.write(_GO_ON)
+            return
         if len(self._waiting) >= limits.WAITING_MESSAGES:
             if len(self._waiting) > limits.WAITING_MESSAGES:
                 return

@@ -19,7 +19,7 @@ from trunkline.wire.requests import check_line, check_request, end_of_line
 if TYPE_CHECKING:
     from trunkline.gateway.management import Later
 
-__all__ = ["HttpRequest", "Item", "Refusal", "RequestReader", "Upgrade"]
+__all__ = ["GoOn", "HttpRequest", "Item", "Refusal", "RequestReader", "Upgrade"]
 
 _HEADER_COUNT = limits.HEADER_COUNT  # looked up for each header of each request
 _NOT_HTTP = "the request is not valid HTTP/1.1"
@@ -89,7 +89,11 @@ class Refusal(msgspec.Struct, eq=False):
     path: str = ""
 
 
-Item: TypeAlias = HttpRequest | Upgrade | Refusal
+class GoOn(msgspec.Struct, eq=False):
+    """A client waits with the body of its request until it is told to go on (RFC 9110 section 10.1.1)."""
+
+
+Item: TypeAlias = HttpRequest | Upgrade | Refusal | GoOn
 
 
 class _Refused(Exception):  # noqa: N818
@@ -224,6 +228,8 @@ class RequestReader:
         self._head_bytes = 0
         if self._body_left > limits.MESSAGE_BYTES:
             raise _Refused(413, f"the body is longer than {limits.MESSAGE_BYTES} bytes")
+        if "expect" in self._named and self._named["expect"].lower() == "100-continue":
+            self._items.append(GoOn())
 
     def on_url(self, url: bytes) -> None:
         """Some of its target came."""
