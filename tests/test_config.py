@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trunkline import ConfigurationError
-from trunkline.config import Settings, parse_address, parse_limits, settings
+from trunkline.config import Rate, Settings, parse_address, parse_limits, parse_rates, settings
 
 
 @pytest.fixture
@@ -331,3 +331,87 @@ def test_any_text_is_an_address_or_is_told(text):
 def test_what_is_no_address_is_told(text):
     with pytest.raises(ConfigurationError, match="expected HOST:PORT"):
         parse_address(text, "--admin")
+
+
+# Rates.
+
+
+def test_a_rate_is_so_many_a_second_and_so_many_at_once():
+    assert parse_rates(
+        "x", ["connects=500", " requests = 10000/5000 ", "address.messages=0.5", "address.connects=2.5/9"]
+    ) == {
+        "connects": Rate(500, 500),
+        "requests": Rate(10_000, 5_000),
+        "address.messages": Rate(0.5, 1),
+        "address.connects": Rate(2.5, 9),
+    }
+    assert parse_rates("x", []) == parse_rates("x", {}) == {}
+    assert str(Rate(1_234_567, 5)) == "1234567/5"
+
+
+def test_a_rate_may_be_a_sockets_or_a_routes_whatever_that_is_called():
+    names = ["socket.chat", "socket.chat.bid", "socket.chat.$connect", "socket.chat.a.b", "socket.chat.a=b"]
+    assert list(parse_rates("x", [f"{name}=1/2" for name in names])) == names
+
+
+def test_in_a_table_rates_may_be_numbers_texts_and_tables(pyproject):
+    folder = pyproject(
+        '[tool.trunkline.rate]\nconnects = 500\naddress = { connects = "20/40", messages = 0.5 }\n"socket.chat.a.b" = "1/2"\n'
+        "[tool.trunkline.rate.socket.chat]\nbid = 3\n"
+    )
+    assert settings(folder, {}, {}).rate == {
+        "connects": Rate(500, 500),
+        "address.connects": Rate(20, 40),
+        "address.messages": Rate(0.5, 1),
+        "socket.chat.a.b": Rate(1, 2),
+        "socket.chat.bid": Rate(3, 3),
+    }
+
+
+def test_rates_of_all_sources_are_joined_by_name(pyproject):
+    folder = pyproject("[tool.trunkline.rate]\nconnects = 1\nrequests = 1\naddress.connects = 1\n")
+    chosen = settings(folder, {"rate": ["address.connects=3"]}, {"TRUNKLINE_RATE": "requests=2/20,address.connects=2"})
+    assert chosen.rate == {"connects": Rate(1, 1), "requests": Rate(2, 20), "address.connects": Rate(3, 3)}
+
+
+@pytest.mark.parametrize(
+    "value", ["", "0", "0/5", "5/0", "-1", "5/-1", "5/1.5", "1e3", "inf", "nan", "5/", "/5", "many", True, None, []]
+)
+def test_a_rate_that_is_none_is_told(value):
+    with pytest.raises(ConfigurationError) as caught:
+        parse_rates("--rate", {"connects": value})
+    assert str(caught.value) == (
+        f"--rate sets rate connects to {value!r}; expected PER_SECOND or PER_SECOND/BURST above 0, such as 500 or 10000/5000"
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["connect", "address", "address.requests", "socket", "socket.", "socket..a", "socket.a.", ""]
+)
+def test_a_rate_of_a_name_that_is_none_is_told(name):
+    with pytest.raises(ConfigurationError) as caught:
+        parse_rates("--rate", [f"{name}=5"])
+    assert str(caught.value) == (
+        f"--rate has rate {name!r}; known are connects, requests, address.connects, address.messages, socket.NAME and "
+        "socket.NAME.ROUTE"
+    )
+
+
+def test_a_rate_without_a_number_is_told():
+    with pytest.raises(
+        ConfigurationError, match="has rate 'connects'; expected NAME=PER_SECOND/BURST, such as connects=20/40"
+    ):
+        parse_rates("--rate", ["connects"])
+
+
+def test_rates_that_are_neither_a_table_nor_texts_are_told():
+    with pytest.raises(ConfigurationError, match="sets rate to 5; expected a table, or texts NAME=PER_SECOND/BURST"):
+        parse_rates("--rate", 5)
+
+
+@pytest.mark.parametrize("name", ["quotas", "like"])
+def test_quotas_and_like_are_aws_or_none(tmp_path, name):
+    assert getattr(settings(tmp_path, {}, {}), name) == "none"
+    assert getattr(settings(tmp_path, {name: "AWS"}, {}), name) == "aws"
+    with pytest.raises(ConfigurationError, match=f"sets {name} to 'azure'; expected none or aws"):
+        settings(tmp_path, {name: "azure"}, {})
