@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trunkline import limits
-from trunkline.gateway.request_reader import HttpRequest, Refusal, RequestReader, Upgrade
+from trunkline.gateway.request_reader import GoOn, HttpRequest, Refusal, RequestReader, Upgrade
 
 GET = b"GET /a?b=c HTTP/1.1\r\nHost: localhost\r\nX-One: 1\r\nx-one: 2\r\n\r\n"
 POST = b"POST /p HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello"
@@ -45,6 +45,43 @@ def test_a_request_has_its_parts():
 def test_a_body_is_whole(raw):
     (request,) = read(raw)
     assert request.body == b"hello"
+
+
+def test_names_of_headers_have_no_case():
+    (request,) = read(b"GET / HTTP/1.1\r\nHOST:\t a \t\r\nX-A: 1\r\nx-a:2\r\n\r\n")
+    assert request.named == {"host": "a", "x-a": "2"}
+    assert request.headers == [("HOST", "a"), ("X-A", "1"), ("x-a", "2")]
+    assert HttpRequest("GET", "/", "", [("X-A", "1"), ("x-a", "2")]).named == {"x-a": "2"}
+
+
+def test_who_waits_with_a_body_is_to_be_told_before_it_comes():
+    head = POST.removesuffix(b"\r\n\r\nhello") + b"\r\nExpect: 100-CONTINUE\r\n\r\n"
+    reader = RequestReader("")
+    (go_on,) = reader.feed(head)
+    assert isinstance(go_on, GoOn)
+    (request,) = reader.feed(b"hello")
+    assert request.body == b"hello"
+    assert len(read(head.replace(b"100-CONTINUE", b"more") + b"hello")) == 1
+
+
+@pytest.mark.parametrize(("size", "status"), [(limits.MESSAGE_BYTES, None), (limits.MESSAGE_BYTES + 1, 413)])
+def test_a_chunked_body_is_bounded_to_the_byte(size, status):
+    head = CHUNKED.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+    (item,) = read(head + b"%x\r\n" % size + b"x" * size + b"\r\n0\r\n\r\n")
+    assert (len(item.body) == size) if status is None else (item.status == status)
+
+
+def test_headers_behind_a_body_are_bounded_and_none():
+    (request,) = read(CHUNKED.removesuffix(b"\r\n") + b"Host: b\r\n\r\n")
+    assert request.named["host"] == "localhost"
+    (refusal,) = read(CHUNKED.removesuffix(b"\r\n") + (b"x: " + b"y" * 1000 + b"\r\n") * 40 + b"\r\n")
+    assert refusal.status == 431
+
+
+def test_a_head_that_is_cut_is_the_same_wherever_it_is_cut():
+    for at in range(len(POST)):
+        (request,) = read(POST[:at], POST[at:])
+        assert (request.body, request.headers) == (b"hello", [("Host", "localhost"), ("Content-Length", "5")])
 
 
 def test_requests_of_one_read_come_in_order():
