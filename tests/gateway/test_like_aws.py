@@ -69,12 +69,14 @@ async def test_the_disconnect_handler_waits_for_no_other(recorder, leave):
         assert recorder.notes == ["begin 5", "disconnect", "disconnected", "end 5"]
 
 
-async def test_a_close_is_answered_while_handlers_run_and_what_they_reply_is_lost(recorder):
+@pytest.mark.parametrize("seconds", [0, 1])
+async def test_a_close_is_answered_while_handlers_run_and_what_they_reply_is_lost(recorder, seconds):
     async with testing.node([recorder.socket], settings=LIKE_AWS) as node:
         client = await node.connect("socket")
-        began = asyncio.get_running_loop().time()
         await client.send("5")
-        await client.send("0.5")
+        await client.send("4")
+        await asyncio.sleep(seconds)
+        began = asyncio.get_running_loop().time()
         closed = await client.close(1000, "bye")
         assert (closed.code, closed.reason) == (1000, "bye")
         assert asyncio.get_running_loop().time() == began
