@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from trunkline import testing, websocket
+from trunkline import Throttled, testing, websocket
 from trunkline.config import Settings
 from trunkline.model.api import Rate
 from trunkline.wire.frames import encode_client_message, encode_close
@@ -201,3 +201,52 @@ async def test_the_rates_of_an_aws_account_are_in_force_and_may_be_set_to_those_
             await node.connect("socket")
         with pytest.raises(testing.Refused):
             await node.connect("socket")
+
+
+# What the program itself sends.
+
+
+async def test_every_use_of_a_connection_by_the_program_is_a_request():
+    socket = websocket("socket").allow("closing", "inspecting")
+    chosen = Settings(like="aws", rate={"requests": Rate(1, 2)})
+    async with testing.node([socket], settings=chosen) as node:
+        client = await node.connect("socket")
+        id = client._transport.get_protocol()._identity.connection_id
+        assert await socket.send(id, "taken") is True
+        for use in (socket.send(id, "refused"), socket.info(id), socket.close(id)):
+            with pytest.raises(Throttled, match="a rate that 'socket' is under is used up"):
+                await use
+        assert await client.receive() == "taken"
+        await asyncio.sleep(1)
+        assert (await socket.info(id)).source_ip == "127.0.0.1"
+        await asyncio.sleep(1)
+        assert await socket.close(id) is True
+        assert (await client.closed()).code == 1000
+
+
+async def test_a_broadcast_waits_for_the_rate_and_reaches_everybody():
+    socket = websocket("socket")
+    chosen = Settings(like="aws", rate={"requests": Rate(100, 50)})
+    async with testing.node([socket], settings=chosen) as node:
+        clients = []
+        for _ in range(100):
+            clients.append(await node.connect("socket"))
+            await asyncio.sleep(0.01)
+        ids = [client._transport.get_protocol()._identity.connection_id for client in clients]
+        result = await socket.broadcast("news", to=ids)
+        assert (result.sent, result.gone, dict(result.failed)) == (100, (), {})
+        assert [await client.receive() for client in clients] == ["news"] * 100
+
+
+async def test_what_does_not_fit_into_a_broadcasts_patience_is_in_failed():
+    socket = websocket("socket")
+    chosen = Settings(like="aws", rate={"requests": Rate(1, 3)})
+    async with testing.node([socket], settings=chosen) as node:
+        clients = []
+        for _ in range(5):
+            clients.append(await node.connect("socket"))
+            await asyncio.sleep(1)
+        ids = [client._transport.get_protocol()._identity.connection_id for client in clients]
+        result = await socket.broadcast("news", to=ids)
+        assert result.sent == 4  # the bucket of three, and one in the second and a half that it waits
+        assert [type(error) for error in result.failed.values()] == [Throttled]
