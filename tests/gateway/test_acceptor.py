@@ -725,6 +725,17 @@ async def test_a_hundred_requests_in_one_read_are_refused_once(program):
         assert bytes(client._raw) == b""
 
 
+async def test_a_client_that_is_turned_away_is_told_once_whatever_else_it_asks(program):
+    async with testing.node(program, settings=Settings(max_connections=1)) as node:
+        await node.connect("socket")
+        client = node.client()
+        client.send_bytes(request("/1") + request("/2") + request("/3"))
+        assert (await client.response())[0] == 503
+        await asyncio.sleep(0.1)
+        assert bytes(client._raw) == b""
+        client.hang_up()
+
+
 async def test_what_stands_behind_the_last_answer_is_thrown_away(program):
     async with testing.node(program) as node:
         client = node.client()
