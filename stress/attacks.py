@@ -125,10 +125,10 @@ async def _exchange(port: int, parts: list[bytes], pause: float = 0.0) -> bytes:
     try:
         with contextlib.suppress(ConnectionError):
             for part in parts:
+                if reader.at_eof() or writer.is_closing():
+                    break
                 writer.write(part)
                 await asyncio.sleep(pause)
-                if reader.at_eof():
-                    break
             async with asyncio.timeout(CUT_SECONDS + 5):
                 return await reader.read()
     except TimeoutError:

@@ -109,7 +109,7 @@ class Client(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         """Put bytes on the wire."""
-        if not self.lost:
+        if not self.lost and not self._transport.is_closing():
             self._transport.write(data)
 
     def waiting(self) -> int:
@@ -158,7 +158,7 @@ class Client(asyncio.Protocol):
         if self.lost:
             return
         self.note("vanished")
-        if reset:
+        if reset and not self._transport.is_closing():
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self._transport.abort()
         else:
@@ -166,6 +166,8 @@ class Client(asyncio.Protocol):
 
     def read(self, on: bool) -> None:
         """Read on, or not for now."""
+        if self.lost or self._transport.is_closing():
+            return
         if on:
             self._transport.resume_reading()
         else:

@@ -65,7 +65,7 @@ class Poster:
             return 0
 
     async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        if self._streams is None:
+        if self._streams is None or self._streams[1].is_closing():
             self._streams = await asyncio.open_connection("127.0.0.1", self._field.port)
         return self._streams
 
