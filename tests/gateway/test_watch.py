@@ -156,3 +156,47 @@ def test_a_loop_whose_thread_is_gone_is_not_told_of(caplog):
     watches[0]._thread.join(5)
     assert not watches[0]._thread.is_alive()
     assert caplog.records == []
+
+
+def test_a_loop_that_gets_no_processor_is_not_the_handlers_fault(run, caplog, monkeypatch):
+    """The kernel's word for it is replaced: the loop's thread is runnable, and has hardly worked."""
+    from trunkline.gateway import watch
+
+    monkeypatch.setattr(watch, "_is_runnable", lambda native_id: True)
+
+    async def main():
+        async with trunkline.open([program()]) as node:
+            await asked(await node.gateway.listen("127.0.0.1", 0), "sleep")
+
+    run(main())
+    assert caplog.records == []
+
+
+def test_a_thread_that_waits_for_a_processor_is_known_from_one_that_sleeps():
+    from trunkline.gateway import watch
+
+    over, ids = threading.Event(), []
+
+    def work():
+        ids.append(threading.get_native_id())
+        while not over.is_set():
+            pass
+
+    def sleep():
+        ids.append(threading.get_native_id())
+        over.wait()
+
+    for target, expected in ((work, True), (sleep, False)):
+        over.clear()
+        thread = threading.Thread(target=target)
+        thread.start()
+        try:
+            deadline = time.monotonic() + 5
+            while not ids or watch._is_runnable(ids[-1]) is not expected:
+                assert time.monotonic() < deadline
+                time.sleep(0.001)
+        finally:
+            over.set()
+            thread.join()
+        ids.clear()
+    assert not watch._is_runnable(2**30), "no such thread"

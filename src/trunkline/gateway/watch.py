@@ -10,6 +10,7 @@ import logging
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trunkline import limits
@@ -33,6 +34,7 @@ class LoopWatch:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._thread_id = threading.get_ident()
+        self._native_id = threading.get_native_id()
         self._told: set[str] = set()
         self._over = threading.Event()
         self._beat()
@@ -46,6 +48,7 @@ class LoopWatch:
 
     def _beat(self) -> None:
         self._turn = time.monotonic()
+        self._worked = time.thread_time()
         self._timer = self._loop.call_later(limits.SLOW_STEP_SECONDS / 2, self._beat)
 
     def _watch(self) -> None:
@@ -53,8 +56,15 @@ class LoopWatch:
         while not self._over.wait(limits.SLOW_STEP_SECONDS / 4):
             if time.monotonic() - self._turn > limits.SLOW_STEP_SECONDS * 1.5:
                 frame = sys._current_frames().get(self._thread_id)
-                if frame is not None:
+                if frame is not None and not self._is_starved():
                     self._tell(frame)
+
+    def _is_starved(self) -> bool:
+        """Whether the loop's thread would go on, and the machine does not let it."""
+        if not hasattr(time, "pthread_getcpuclockid"):
+            return False
+        worked = time.clock_gettime(time.pthread_getcpuclockid(self._thread_id)) - self._worked
+        return worked < limits.SLOW_STEP_SECONDS / 2 and _is_runnable(self._native_id)
 
     def _tell(self, frame: FrameType) -> None:
         route = _route_of(frame)
@@ -66,6 +76,15 @@ class LoopWatch:
             "await, or hand blocking calls to asyncio.to_thread",
             route.key, route.where, limits.SLOW_STEP_SECONDS * 1000, _position(frame, route),
         )  # fmt: skip
+
+
+def _is_runnable(native_id: int) -> bool:
+    """Whether a thread of this process waits for nothing but a processor; only Linux tells."""
+    try:
+        stat = Path(f"/proc/self/task/{native_id}/stat").read_text("ascii", "replace")
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] == "R"
 
 
 def _route_of(frame: FrameType) -> CompiledRoute | None:
