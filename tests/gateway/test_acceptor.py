@@ -1083,3 +1083,20 @@ async def test_a_download_that_takes_longer_than_a_handshake_may_is_not_cut(tmp_
         client.go_on_reading()
         _, _, body = await client.response()
         assert len(body) == 1_000_000
+
+
+async def test_a_gateway_that_closes_answers_what_was_asked_though_nobody_is_connected():
+    from trunkline.gateway.http import HttpResponse
+
+    async def answer(request):
+        await asyncio.sleep(0.5)
+        return HttpResponse.text(200, "answered")
+
+    async with testing.node([websocket("socket")]) as node:
+        node.running.gateway.answer = answer
+        client = node.client()
+        client.send_bytes(PLAIN % b"x")
+        await asyncio.sleep(0.1)
+        closing = asyncio.create_task(node.running.gateway.close())
+        assert (await client.response())[0] == 200
+        await closing

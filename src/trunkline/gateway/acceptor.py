@@ -139,6 +139,11 @@ class Acceptor(asyncio.BufferedProtocol):
         if latest > self.deadline and (self._task is None or not self._writable.is_set()):
             self._transport.abort()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether an answer is under way."""
+        return self._task is not None
+
     def leave(self) -> None:
         """The gateway is closing: answer what was asked, and nothing more. Who asks whether it does may go on."""
         if not self._upgrades:
@@ -245,8 +250,8 @@ class Acceptor(asyncio.BufferedProtocol):
             self._refuse(self._refusal)
         elif isinstance(item, Upgrade):
             self._upgrade(item)
-        elif isinstance(item, Refusal):
-            self._refuse(item)
+        else:
+            self._refuse(cast("Refusal", item))
 
     def _refuse(self, refusal: Refusal) -> None:
         if refusal.status == 413 and self._upgrades and is_management(refusal.path):

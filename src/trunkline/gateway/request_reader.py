@@ -272,8 +272,6 @@ class RequestReader:
 
     def on_message_complete(self) -> None:
         """It is whole."""
-        if self._line is not None:
-            raise _Refused(400, _NOT_HTTP)  # no more than a first line
         self._line = b""
         if self._parser.should_upgrade():
             return  # HttpParserUpgrade follows

@@ -205,6 +205,12 @@ class Gateway:
             door.sweep(now)
         self._sweeper = self.loop.call_later(self.sweep_seconds, self._sweep)
 
+    async def _last_answers(self, seconds: float) -> None:
+        """What was asked over plain HTTP is answered, though no connection had to be waited for."""
+        until = self.time() + seconds
+        while any(door.is_busy for door in self.doors) and self.time() < until and not self.hurried:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
     async def close(
         self,
         *,
@@ -219,6 +225,7 @@ class Gateway:
         for door in list(self.doors):
             door.leave()
         await drain(self, code, reason, seconds)
+        await self._last_answers(min(seconds, limits.CLOSE_SECONDS))
         for server in self._admin_servers:  # until now they said that the node is not ready
             server.close()
         for door in list(self.doors):

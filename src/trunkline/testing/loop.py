@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import selectors
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,6 +16,9 @@ __all__ = ["Deadlock", "JumpingLoop"]
 
 _START = 1000.0  # so that a zero in a test is a bug and not the beginning
 _REAL_GRACE = 0.05  # how long real sockets may take, in real seconds, before virtual time goes on
+
+
+_LOOK_AGAIN = 0.001  # real seconds
 
 
 class Deadlock(RuntimeError):  # noqa: N818
@@ -35,6 +39,8 @@ class _JumpingSelector(selectors.DefaultSelector):
             return super().select(0)
         if self.jobs:
             return super().select(None)  # the job wakes the loop
+        if _anyio_works():
+            return super().select(_LOOK_AGAIN)  # it may have woken the loop already
         ready = super().select(_REAL_GRACE if len(self.get_map()) > self.own_files else 0)
         if ready:
             return ready
@@ -44,6 +50,15 @@ class _JumpingSelector(selectors.DefaultSelector):
             raise Deadlock("every Task waits, and nothing is scheduled that could wake one")
         self.now += timeout
         return []
+
+
+def _anyio_works() -> bool:
+    """Whether a thread of anyio's has something to do: they are its own, not those of the loop's executor."""
+    return any(
+        thread.queue.unfinished_tasks  # type: ignore[attr-defined]
+        for thread in threading.enumerate()
+        if thread.name == "AnyIO worker thread"
+    )
 
 
 class JumpingLoop(asyncio.SelectorEventLoop):
