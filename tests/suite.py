@@ -20,6 +20,7 @@ from coverage_map import ROOMS
 
 os.chdir(Path(__file__).parent.parent)
 
+CONNECT = "tests/cli/test_connect.py"  # as long as all the other commands together
 ALONE = (
     "tests/end_to_end/test_cost.py",
     "tests/end_to_end/test_door.py",
@@ -79,12 +80,13 @@ def main() -> int:
         old.unlink()
     failed: list[str] = []
     lanes = [
-        [*(Part(room, ROOMS[room]) for room in ("model", "wire", "resources")), Part("rest", list(rest()))],
         [
-            Part("commands", ["tests/cli"]),
+            *(Part(room, ROOMS[room]) for room in ("model", "wire", "resources")),
+            Part("rest", list(rest())),
             Part("pages", ["tests/docs", "examples"]),
-            Part("processes", ["tests/end_to_end"], ALONE),
+            Part("connect", [CONNECT]),
         ],
+        [Part("commands", ["tests/cli"], (CONNECT,)), Part("processes", ["tests/end_to_end"], ALONE)],
     ]
     threads = [threading.Thread(target=lane, args=(parts, failed)) for parts in lanes]
     for thread in threads:

@@ -200,3 +200,17 @@ def test_a_thread_that_waits_for_a_processor_is_known_from_one_that_sleeps():
             thread.join()
         ids.clear()
     assert not watch._is_runnable(2**30), "no such thread"
+
+
+def test_where_the_system_does_not_tell_what_a_thread_worked_no_loop_is_starved(run, monkeypatch):
+    from trunkline.gateway import watch
+
+    monkeypatch.delattr(time, "pthread_getcpuclockid")
+    monkeypatch.setattr(watch, "_is_runnable", lambda native_id: True)
+
+    async def main():
+        loop_watch = LoopWatch(asyncio.get_running_loop())
+        assert not loop_watch._is_starved()
+        loop_watch.stop()
+
+    run(main())
