@@ -62,9 +62,10 @@ INVARIANTS = (
     Invariant("7.2 others", "nobody waits 2 s while another connection's handler awaits", handling.nobody_waits),
     Invariant("I-10", "of two sends the one that ended before the other began arrives first", delivery.sends_in_order),
     Invariant(
-        "7.4 order", "True arrives unless nothing behind it does, not even a close; False never does",
+        "7.4 order", "True arrives unless nothing behind it does, no close and no FIN; False never does",
         delivery.nothing_left_out,
     ),
+    Invariant("7.4 prompt", "True is not passed by replies that are made later, for over 1 s", delivery.prompt),
     Invariant("7.4 slow", "SlowConsumer within 1 s; cut with 1006 after 10 s of it", delivery.slow_consumers),
     Invariant("I-11", "each message has one handler, in one life of the node", handling.once),
     Invariant("I-12", "size, CRC-32 and type as made, once, in frames of at most 32 KiB", delivery.whole),

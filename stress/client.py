@@ -171,6 +171,7 @@ class Client(asyncio.Protocol):
         if on:
             self._transport.resume_reading()
         else:
+            self.note("paused")
             self._transport.pause_reading()
 
     def turn_deaf(self) -> None:

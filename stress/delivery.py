@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 
 from stress.findings import SECOND, Findings
-from stress.history import Call, History, Send, Story
+from stress.history import Call, History, Node, Send, Story
 from stress.lifecycle import closed_in_order
 from stress.records import Record
 
-__all__ = ["addressed", "nothing_left_out", "sends_in_order", "slow_consumers", "whole"]
+__all__ = ["addressed", "nothing_left_out", "prompt", "sends_in_order", "slow_consumers", "whole"]
 
+_PROMPT = SECOND
 _CLOSE_SECONDS = 2 * SECOND
 _SLOW_SECONDS = 10 * SECOND
 _SWEEP_SECONDS = 2 * SECOND  # one for the sweep, one for a busy machine
@@ -55,18 +57,26 @@ def nothing_left_out(history: History, found: Findings) -> None:
             found.fact(send.outcome in {"true", ""}, "not accepted, and delivered", send.begin, send.end, record)
             found.fact(send.begin.at <= record.at, "delivered before it was sent", send.begin, record)
         lost = [send for send in story.sends if send.outcome == "true" and send.begin.message not in arrived]
-        _check_lost_sends(story, lost, newest, found)
+        _check_lost_sends(lost, newest, _last_word(story, history), found)
         _check_replies(story, found)
 
 
-def _check_lost_sends(story: Story, lost: list[Send], newest: Send | None, found: Findings) -> None:
-    answer = story.told.get("client-close-received")
+def _last_word(story: Story, history: History) -> Record | None:
+    """The close or the FIN of a node that lives, behind which nothing was to come; None if it was cut off."""
+    answer, closed = story.told.get("client-close-received"), story.told.get("client-closed")
+    if answer is not None or closed is None or not closed.clean:
+        return answer
+    killed = "node-killed" in history.nodes.get(story.process, Node("")).told
+    cut = killed or not story.accepted or {"client-vanished", "client-deaf"} & set(story.told)
+    return None if cut or any(send.outcome == "error" for send in story.sends) else closed
+
+
+def _check_lost_sends(lost: list[Send], newest: Send | None, end: Record | None, found: Findings) -> None:
     for send in lost:
         if newest is not None:
             passed = send.ended_at < newest.begin.at
             found.fact(not passed, "a send said True, a later one arrived, and it did not", send.begin, newest.begin)
-        text = "a send said True, and did not arrive before the close"
-        found.fact(answer is None, text, send.begin, send.end, answer)
+        found.fact(end is None, "a send said True, and did not arrive before the end", send.begin, send.end, end)
 
 
 def _check_replies(story: Story, found: Findings) -> None:
@@ -85,7 +95,8 @@ def _check_replies(story: Story, found: Findings) -> None:
 
 
 def _replied(call: Call) -> bool:
-    return call.end is not None and call.end.outcome == "returned" and call.end.size is not None
+    end = call.end  # whose message has no number, nobody has written down
+    return call.begin.seq is not None and end is not None and end.outcome == "returned" and end.size is not None
 
 
 def _end_of(call: Call) -> int:
@@ -95,6 +106,37 @@ def _end_of(call: Call) -> int:
 
 def _took(story: Story) -> int:
     return story.told["client-close-received"].at - story.told["client-closing"].at
+
+
+def prompt(history: History, found: Findings) -> None:
+    """7.4: what is sent to whoever reads is written within a few turns: no replies made later arrive long before."""
+    replies = _reply_times(history)
+    for story in history.stories:
+        if not {"client-paused", "client-deaf"} & set(story.told):
+            for record, send in _arrivals(story):
+                took = record.at - send.ended_at
+                passed = took > _PROMPT and _is_passed(send.ended_at, took, replies)
+                found.fact(
+                    not passed, "replies that were made after it arrived long before", send.begin, send.end, record
+                )
+
+
+def _reply_times(history: History) -> list[tuple[int, int]]:
+    """When each reply was made, and how long it took, in order."""
+    times = []
+    for story in history.stories:
+        got = {record.seq: record.at for record in story.received if record.form == "reply"}
+        ended = {call.begin.seq: _end_of(call) for call in story.calls if _replied(call)}
+        if not {"client-paused", "client-deaf"} & set(story.told):
+            times += [(at, got[seq] - at) for seq, at in ended.items() if seq in got]
+    return sorted(times)
+
+
+def _is_passed(at: int, took: int, replies: list[tuple[int, int]]) -> bool:
+    """Whether it is not the machine that was slow."""
+    first, last = bisect(replies, (at, 0)), bisect(replies, (at + took // 4, 0))
+    later = sorted(took for _, took in replies[first:last])
+    return len(later) >= 10 and later[len(later) // 2] < took // 8
 
 
 def slow_consumers(history: History, found: Findings) -> None:

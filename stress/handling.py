@@ -100,7 +100,7 @@ def drained(history: History, found: Findings) -> None:
 
 def _check_drained(story: Story, term: Record, found: Findings) -> None:
     for call in story.calls:
-        complete = call.end is not None and call.end.outcome != "cancelled"
+        complete = call.end is not None and (call.end.outcome != "cancelled" or call.end.at < term.at)
         found.fact(complete, "a handler was cut off", term, call.begin, call.end)
     answer, closed = story.told.get("client-close-received"), story.told.get("client-closed")
     if closed is None or closed.at < term.at or "client-vanished" in story.told or "client-deaf" in story.told:

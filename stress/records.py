@@ -25,6 +25,7 @@ KINDS = {
     "client-received": "form (reply, send, broadcast, error, timeout, unknown), message or seq, owner, frame, ...",
     "client-closing": "its close frame is about to be sent: code, reason",
     "client-broke": "something illegal is about to be sent: the code that it should be closed with",
+    "client-paused": "it reads nothing for a while",
     "client-deaf": "it reads no more",
     "client-vanished": "it is about to leave without a close frame",
     "client-close-received": "the server's close frame was read, and all that stood before it: code, reason",

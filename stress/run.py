@@ -25,6 +25,7 @@ import uvloop
 from stress.attacks import attacks
 from stress.check import check, report
 from stress.churn import churn
+from stress.crowd import crowd
 from stress.field import Field, together
 from stress.findings import Findings
 from stress.node import ROOT, Node, Sample, complaints
@@ -124,7 +125,7 @@ class Run:
         self.field.seconds, self.field.whole = seconds, whole
         watching = asyncio.create_task(self._watch())
         try:
-            await together(scenario(self.field) for scenario in (*SCENARIOS, posts, churn, attacks))
+            await together(scenario(self.field) for scenario in (*SCENARIOS, crowd, posts, churn, attacks))
         finally:
             watching.cancel()
         after = await self._settled(before)

@@ -593,7 +593,7 @@ def a_gap(log):
     log.gone("ann")
 
 
-@bad("7.4 order", "a send said True, and did not arrive before the close")
+@bad("7.4 order", "a send said True, and did not arrive before the end")
 def a_loss_before_a_close(log):
     log.connect("ann")
     log.send("ann", 1)
@@ -601,12 +601,21 @@ def a_loss_before_a_close(log):
     log.leave("ann")
 
 
-@bad("7.4 order", "a send said True, and did not arrive before the close")
+@bad("7.4 order", "a send said True, and did not arrive before the end")
 def a_broadcasts_loss_before_a_close(log):
     log.connect("ann")
     log.note(log.node, "broadcast-begin", message="m1", targets=["ANN", "BEN", "CAT"], **log.body(1))
     log.note(log.node, "broadcast-end", message="m1", gone=["BEN"], failed={"CAT": "SlowConsumer"})
     log.leave("ann")
+
+
+@bad("7.4 order", "a send said True, and did not arrive before the end")
+def a_loss_before_a_fin(log):
+    log.connect("ann")
+    log.handler("ann", "close-begin", connected_at=None, code=4500, reason="out")
+    log.send("ann", 1, arrives=False)
+    log.client("ann", "closed", clean=True)
+    log.disconnect("ann", 4500, "out")
 
 
 @bad("7.4 order", "not accepted, and delivered")
@@ -645,6 +654,46 @@ def the_last_reply_is_lost_before_a_close(log):
     log.begin("ann", 1)
     log.end("ann", 1)
     log.leave("ann")
+
+
+# 7.4 prompt
+
+
+def late(log, slow_machine=False):
+    log.connect("ann")
+    log.connect("ben")
+    log.send("ann", 1, arrives=False)
+    for seq in range(1, 13):
+        log.say("ben", seq)
+        log.begin("ben", seq)
+        log.end("ben", seq)
+        if not slow_machine:
+            log.reply("ben", seq)
+    log.wait(1.5)
+    log.arrive("ann", 1)
+    for seq in range(1, 13) if slow_machine else ():
+        log.reply("ben", seq)
+    log.leave("ann")
+    log.leave("ben")
+
+
+@good("7.4 prompt")
+def a_send_is_late_where_everything_is_or_nobody_reads(log):
+    late(log, slow_machine=True)
+    log.connect("cat")
+    log.client("cat", "paused")
+    log.send("cat", 2, arrives=False)
+    log.connect("dan")
+    log.talk("dan", *range(1, 13))
+    log.wait(1.5)
+    log.arrive("cat", 2)
+    log.leave("cat")
+    log.leave("dan")
+
+
+@bad("7.4 prompt", "replies that were made after it arrived long before")
+def a_send_is_passed_by_replies(log):
+    late(log)
 
 
 # 7.4 slow
@@ -901,6 +950,11 @@ def true_after_false(log):
 
 @good("7.9 I-19")
 def a_node_ends_in_order(log):
+    log.connect("ben")
+    log.say("ben", 1)
+    log.begin("ben", 1)
+    log.end("ben", 1, "cancelled")  # at its deadline
+    log.leave("ben")
     log.connect("ann")
     log.say("ann", 1)
     log.begin("ann", 1)
