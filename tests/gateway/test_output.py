@@ -170,3 +170,28 @@ async def test_who_was_cancelled_while_waiting_is_not_waited_for():
         await asyncio.wait([waiting])
         socket.transport.client_reads(True)
         assert socket.writes == [FULL]
+
+
+async def test_many_outputs_are_flushed_over_turns_in_the_order_in_which_they_were_touched():
+    async with Socket() as one:
+        flushed, turns = [], []
+
+        class Recorder:
+            def __init__(self, number):
+                self.number = number
+
+            def flush(self):
+                flushed.append(self.number)
+
+        for number in range(10_000):
+            one.gateway.touch(Recorder(number))
+        while len(flushed) < 10_000:
+            turns.append(len(flushed))
+            await asyncio.sleep(0)
+        sizes = [after - before for before, after in zip(turns, [*turns[1:], len(flushed)], strict=True)]
+        assert flushed == list(range(10_000))
+        assert max(sizes) <= 10_000 // 64 + 1, "no turn is long"
+        assert min(sizes[1:-1]) >= limits.WRITES_PER_TURN, "and none is wasted"
+        one.put(b"a")
+        await asyncio.sleep(0)
+        assert one.writes == [b"a"]

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["Gateway", "Stage"]
 
 logger = logging.getLogger("trunkline.gateway")
+_TURNS_OF_MANY = 64
 
 
 class Stage:
@@ -92,6 +93,7 @@ class Gateway:
         self.hurried = False  # while draining: nobody waits for handlers any more
         self._web = None if web is None else StaticFiles(web)
         self._touched: list[Output] = []
+        self._flushed = 0  # of those, so many are flushed
         self._watch: LoopWatch | None = None
         self._servers: list[asyncio.Server] = []
         self._admin_servers: list[asyncio.Server] = []
@@ -187,13 +189,17 @@ class Gateway:
     def _flush_touched(self) -> None:
         # A write costs ten times what queueing costs. So few a turn: a message to 10,000 does not hold up everyone
         # else, and what is queued meanwhile for the same connections goes out in the same writes.
-        touched = self._touched
-        self._touched = touched[limits.WRITES_PER_TURN :]
-        if self._touched:
-            del touched[limits.WRITES_PER_TURN :]
-            self.loop.call_soon(self._flush_touched)
-        for connection in touched:
+        # Of very many, a part of them, so that the turns themselves cost little.
+        touched, start = self._touched, self._flushed
+        stop = start + max(limits.WRITES_PER_TURN, (len(touched) - start) // _TURNS_OF_MANY)
+        for connection in touched[start:stop]:
             connection.flush()
+        if stop < len(touched):
+            self._flushed = stop
+            self.loop.call_soon(self._flush_touched)
+        else:
+            touched.clear()
+            self._flushed = 0
 
     # Sweeping and ending.
 
