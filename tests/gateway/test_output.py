@@ -182,6 +182,7 @@ async def test_many_outputs_are_flushed_over_turns_in_the_order_in_which_they_we
 
             def flush(self):
                 flushed.append(self.number)
+                return True
 
         for number in range(10_000):
             one.gateway.touch(Recorder(number))

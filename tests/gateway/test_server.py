@@ -292,6 +292,7 @@ class Kept:
 
     def flush(self):
         self.flushed += 1
+        return True
 
 
 async def test_outputs_that_were_touched_in_one_turn_are_flushed_at_its_end():

@@ -444,7 +444,8 @@ class Connection(Runner):
         if self._deadline and now >= self._deadline and self._state is not _GONE:
             if self._state is _DRAINING:
                 self._answer_close()
-            elif now < self._parting and self._may_still_answer(now):
+            elif self.flush() or (now < self._parting and self._may_still_answer(now)):
+                # If it was flushed only now, the loop was held up, and the client has not seen the close yet.
                 self._deadline = now + limits.CLOSE_SECONDS
             else:
                 self._transport.abort()

@@ -48,11 +48,14 @@ class Output(asyncio.BufferedProtocol):
             self._pong = None
         self._release_writer()
 
-    def flush(self) -> None:
-        """Hand what is queued to the transport, as one write; of a long queue, as much as one write takes."""
+    def flush(self) -> bool:
+        """Hand what is queued to the transport, as one write; of a long queue, as much as one write takes.
+
+        False if there was nothing to write, or the socket takes nothing.
+        """
         out = self._out
         if not out or self._writing_paused:
-            return
+            return False
         if self._out_bytes <= 2 * limits.WRITE_BYTES:
             data = out[0] if len(out) == 1 else b"".join(out)
             out.clear()
@@ -60,6 +63,7 @@ class Output(asyncio.BufferedProtocol):
         else:
             data = self._take_one_write()
         self._transport.write(data)
+        return True
 
     def _take_one_write(self) -> bytes:
         size = count = 0

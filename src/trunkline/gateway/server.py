@@ -190,12 +190,14 @@ class Gateway:
         # A write costs ten times what queueing costs. So few a turn: a message to 10,000 does not hold up everyone
         # else, and what is queued meanwhile for the same connections goes out in the same writes.
         # Of very many, a part of them, so that the turns themselves cost little.
-        touched, start = self._touched, self._flushed
-        stop = start + max(limits.WRITES_PER_TURN, (len(touched) - start) // _TURNS_OF_MANY)
-        for connection in touched[start:stop]:
-            connection.flush()
-        if stop < len(touched):
-            self._flushed = stop
+        touched, at = self._touched, self._flushed
+        writes = max(limits.WRITES_PER_TURN, (len(touched) - at) // _TURNS_OF_MANY)
+        while writes and at < len(touched):
+            if touched[at].flush():  # a runner that has ended has flushed its output already
+                writes -= 1
+            at += 1
+        if at < len(touched):
+            self._flushed = at
             self.loop.call_soon(self._flush_touched)
         else:
             touched.clear()
