@@ -59,3 +59,20 @@ async def test_what_was_sent_before_a_close_is_written_though_its_turn_comes_aft
         clients = [await node.connect("socket") for _ in range(100)]
         await clients[0].send("go")
         assert await clients[-1].receive() == "for you"
+
+
+async def test_outputs_that_were_flushed_are_not_kept_while_others_always_wait():
+    socket = websocket("socket")
+    ids = []
+
+    @socket.on("connect")
+    async def connect(ctx):
+        ids.append(ctx.req.connection_id)
+
+    async with testing.node([socket]) as node:
+        for _ in range(100):
+            await node.connect("socket")
+        for _ in range(300):  # more than a turn writes, in every turn
+            await socket.broadcast("tick", to=ids)
+            await asyncio.sleep(0)
+        assert len(node.running.gateway._touched) <= 2 * len(ids)
