@@ -197,6 +197,9 @@ class Gateway:
                 writes -= 1
             at += 1
         if at < len(touched):
+            if 2 * at > len(touched):  # what is done is let go of, also while others always wait
+                del touched[:at]
+                at = 0
             self._flushed = at
             self.loop.call_soon(self._flush_touched)
         else:
