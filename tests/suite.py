@@ -1,7 +1,7 @@
 """Runs every test: what needs no quiet side by side in two lanes, then, alone, what measures time or loads the machine.
 
-What fails is run again by itself, and the output says so. Coverage is that of all of them together. Besides, every branch of the rooms that everything stands on is taken by
-the room's own tests.
+What fails is run again by itself, and the output says so. Coverage is that of all of them together. Besides, every
+branch of the rooms that everything stands on is taken by the room's own tests.
 """
 
 from __future__ import annotations
