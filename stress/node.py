@@ -26,15 +26,22 @@ _STOP_SECONDS = 40.0  # the node itself takes 30 at most
 
 
 class Sample(msgspec.Struct):
-    """What the process has of everything; `documents` are the connections that have one, `resident` is bytes."""
+    """What the process has of everything.
+
+    Attributes:
+        documents: the connections that have one.
+        blocks: pieces of memory that Python's objects have.
+        resident: bytes.
+    """
 
     tasks: int
     descriptors: int
     documents: list[str]
+    blocks: int
     resident: int
 
     def __str__(self) -> str:
-        memory = f"{self.resident / (1024 * 1024):.1f} MiB"
+        memory = f"{self.blocks:,} blocks, {self.resident / (1024 * 1024):.1f} MiB"
         return f"{self.tasks} tasks, {self.descriptors} descriptors, {len(self.documents)} documents, {memory}"
 
 

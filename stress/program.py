@@ -13,6 +13,7 @@ import ctypes
 import gc
 import itertools
 import os
+import sys
 import zlib
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -218,6 +219,7 @@ async def tell(ctx: Context) -> dict[str, Any]:
         "tasks": len(asyncio.all_tasks()),
         "descriptors": len(os.listdir("/proc/self/fd")),
         "documents": documents,
+        "blocks": sys.getallocatedblocks(),
         "resident": resident(),
     }
 

@@ -16,7 +16,7 @@ def run(tmp_path):
 
 
 def sample(tasks=2, descriptors=29, documents=(), resident=50 * MIB):
-    return Sample(tasks, descriptors, list(documents), resident)
+    return Sample(tasks, descriptors, list(documents), 190_000, resident)
 
 
 def test_what_is_as_before_is_no_leak_and_memory_may_grow_by_5_percent(run):
