@@ -31,6 +31,8 @@ def told(item):
         return (item.method, item.path, item.query, item.headers, item.body, item.keep_alive)
     if isinstance(item, Upgrade):
         return ("upgrade", item.request.path, item.error and item.error.status)
+    if isinstance(item, GoOn):
+        return ("go on", "")
     return (item.status, item.text)
 
 
@@ -147,3 +149,44 @@ def test_however_the_bytes_are_split_the_requests_are_the_same(parts, cuts):
     edges = sorted({0, len(raw), *(cut for cut in cuts if cut < len(raw))})
     pieces = [raw[start:stop] for start, stop in zip(edges, edges[1:], strict=False)]
     assert [told(item) for item in read(*pieces)] == [told(item) for item in read(raw)]
+
+
+def test_a_request_that_is_said_again_differs_in_its_body_alone():
+    first, second, third = read(POST + POST.replace(b"hello", b"world"), POST)
+    assert [item.body for item in (first, second, third)] == [b"hello", b"world", b"hello"]
+    assert told(second)[:4] == told(first)[:4]
+    assert (second.peer, second.version, second.named) == (first.peer, first.version, first.named)
+
+
+def test_a_request_that_is_said_again_may_come_in_pieces():
+    for cut in range(1, len(POST)):
+        again = POST.replace(b"hello", b"world")
+        items = read(POST, again[:cut], again[cut:] + GET, GET)
+        assert [told(item)[1] for item in items] == ["/p", "/p", "/a", "/a"]
+        assert items[1].body == b"world"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        CHUNKED,
+        POST.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n"),
+        POST.replace(b"Host", b"X-Long: " + b"x" * 2048 + b"\r\nHost"),
+    ],
+)
+def test_a_request_of_another_kind_is_read_anew(raw):
+    reader = RequestReader("203.0.113.7")
+    reader.feed(raw)
+    assert reader._before is None
+    assert [told(item) for item in read(raw, raw)] == 2 * [told(item) for item in read(raw)]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from([GET, POST, POST.replace(b"hello", b"world"), CHUNKED, b"\r\n" + POST]), max_size=8))
+def test_what_was_said_before_changes_nothing(parts):
+    assert [told(item) for item in read(*parts)] == [told(read(part)[-1]) for part in parts]
+
+
+def test_much_that_is_said_again_is_not_counted_as_one_head():
+    long = b"POST /p HTTP/1.1\r\nHost: localhost\r\nContent-Length: 60000\r\n\r\n" + b"x" * 60_000
+    assert [told(item)[1] for item in read(long, long, long + GET)] == ["/p", "/p", "/p", "/a"]

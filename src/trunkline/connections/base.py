@@ -44,7 +44,7 @@ class Sink(Protocol):
 
     @property
     def api_name(self) -> str:
-        """The name of its Api."""
+        """The name of its Api; it stays the same."""
 
     @property
     def message_bytes(self) -> int:

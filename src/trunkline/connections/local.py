@@ -59,12 +59,15 @@ class LocalConnections:
         gone: list[str] = []
         failed: dict[str, Exception] = {}
         find = self._sinks.get
+        frame = b""
         for connection_id in connection_ids:
             try:
                 sink = find(connection_id)
                 if sink is None or sink.api_name != api:
                     sink = self.find(api, connection_id)
-                if sink is not None and sink.send(self._frame(data, sink.message_bytes)):
+                elif not frame:
+                    frame = self._frame(data, sink.message_bytes)  # the limit is the Api's, so it is theirs, too
+                if sink is not None and sink.send(frame):
                     sent += 1
                 else:
                     gone.append(connection_id)

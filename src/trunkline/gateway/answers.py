@@ -61,24 +61,26 @@ class Answer(HttpResponse):
 
     def _ids(self, second: _Second) -> str:
         # For people to find an answer by, and no secret: to ask the system for its bits would cost ten times as much.
-        raw = getrandbits(96).to_bytes(12, "big")
-        digits = raw.hex()
-        api_id = b2a_base64(raw[:11], newline=False).translate(_URL_SAFE).decode()
-        kind = f"x-amzn-ErrorType: {self.kind}\r\n" if self.kind else ""
-        trace = "" if self.kind else f"X-Amzn-Trace-Id: {second.trace}{digits}\r\n"
-        return f"x-amzn-RequestId: {second.uuid}{digits[12:]}\r\n{kind}x-amz-apigw-id: {api_id}\r\n{trace}"
+        digits = f"{getrandbits(48):012x}"
+        first = f"x-amzn-RequestId: {second.uuid}{digits}\r\n"
+        api_id = f"x-amz-apigw-id: {digits}{second.api_end}\r\n"
+        if self.kind:
+            return f"{first}x-amzn-ErrorType: {self.kind}\r\n{api_id}"
+        return f"{first}{api_id}X-Amzn-Trace-Id: {second.trace}{digits}\r\n"
 
 
 class _Second:
     """What the answers of one second have in common."""
 
-    __slots__ = ("date", "front", "number", "trace", "uuid")
+    __slots__ = ("api_end", "date", "front", "number", "trace", "uuid")
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.date = formatdate(number, usegmt=True)
-        self.trace = f"Root=1-{number:08x}-"
-        self.uuid = str(UUID(int=getrandbits(128), version=4))[:24]
+        raw = getrandbits(128)
+        self.trace = f"Root=1-{number:08x}-{raw >> 80:012x}"
+        self.uuid = str(UUID(int=raw, version=4))[:24]
+        self.api_end = b2a_base64(raw.to_bytes(16, "big")[14:], newline=False).translate(_URL_SAFE).decode()
         self.front = lru_cache(maxsize=64)(self._front)
 
     def _front(self, status: int, length: int, bare: bool, close: bool) -> str:

@@ -44,7 +44,7 @@ class Connection(Runner):
 
     __slots__ = (
         "_close_code", "_close_reason", "_counted", "_deadline", "_expires_at", "_parser", "_parting", "_paused_at",
-        "active_at", "opened_at",
+        "active_at", "api_name", "opened_at",
     )  # fmt: skip
 
     def __init__(
@@ -64,13 +64,9 @@ class Connection(Runner):
         self._parting = 0.0
         self._paused_at = 0.0
         self.opened_at = self.active_at = gateway.time()
+        self.api_name = api.name  # a redeploy does not change it
 
     # What the seam of connections sees.
-
-    @property
-    def api_name(self) -> str:
-        """The name of the Api that it belongs to."""
-        return self._stage.api.name
 
     @property
     def message_bytes(self) -> int:
@@ -90,17 +86,17 @@ class Connection(Runner):
 
     def send(self, frame: bytes) -> bool:
         """Queue an encoded message. Raises SlowConsumer when the queue is full."""
-        if self._state is not _OPEN and self._state is not _DRAINING:
+        state, gateway = self._state, self._gateway
+        if state is not _OPEN and state is not _DRAINING:
             return False
-        size = self._out_bytes + len(frame)
-        if size > limits.OUTPUT_BYTES and self._writing_paused:
-            self._full_since = self._full_since or self._gateway.time()
+        if self._writing_paused and self._out_bytes + len(frame) > limits.OUTPUT_BYTES:
+            self._full_since = self._full_since or gateway.time()
             raise SlowConsumer(
                 f"connection {self._identity.connection_id} does not read: {self._out_bytes:,} bytes wait for it; "
                 f"the limit is {limits.OUTPUT_BYTES:,}"
             )
         self._put(frame)
-        self.active_at = self._gateway.time()
+        self.active_at = gateway.time()
         return True
 
     def close(self, code: int, reason: str) -> bool:

@@ -222,9 +222,9 @@ def is_management(path: str) -> bool:
 def _here(sink: Sink, method: str, body: bytes) -> Answer:
     if method == "POST":
         text = _text(body)
-        frame = encode_message(text, frame_bytes=limits.FRAME_BYTES)
+        frame = encode_message(text)
         check_message_size(text, frame, sink.message_bytes)
-        return _sent(sink.send(frame))
+        return Answer(200) if sink.send(frame) else gone()
     if method == "GET":
         return described(sink.info())
     return _closed(sink.close(limits.CLOSE_NORMAL, limits.REASON_DELETED))

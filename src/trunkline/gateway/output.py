@@ -13,12 +13,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Output"]
 
+_WRITE_BYTES = limits.WRITE_BYTES  # looked up for each frame
+
 
 class Output(asyncio.BufferedProtocol):
     """What one loop turn puts here is one write; what a slow reader does not take waits here."""
 
     __slots__ = (
-        "_full_since", "_gateway", "_out", "_out_bytes", "_pong", "_transport", "_writable", "_writing_paused",
+        "_first", "_full_since", "_gateway", "_more", "_out_bytes", "_pong", "_transport", "_writable",
+        "_writing_paused",
     )  # fmt: skip
 
     def __init__(self, gateway: Gateway, transport: asyncio.Transport) -> None:
@@ -26,7 +29,9 @@ class Output(asyncio.BufferedProtocol):
         self._transport = transport
         self._writing_paused = False
         self._writable: asyncio.Future[None] | None = None
-        self._out: list[bytes] = []
+        # Most often one frame waits, of one connection among thousands: a list would be memory to fetch and to make.
+        self._first = b""
+        self._more: list[bytes] | None = None
         self._out_bytes = 0
         self._pong: bytes | None = None
         self._full_since = 0.0
@@ -39,7 +44,7 @@ class Output(asyncio.BufferedProtocol):
         """The socket takes again."""
         self._writing_paused = False
         self._full_since = 0.0
-        while self._out and not self._writing_paused:
+        while self._first and not self._writing_paused:
             self.flush()
         if self._writing_paused:
             return
@@ -53,36 +58,39 @@ class Output(asyncio.BufferedProtocol):
 
         False if there was nothing to write, or the socket takes nothing.
         """
-        out = self._out
-        if not out or self._writing_paused:
+        data = self._first
+        if not data or self._writing_paused:
             return False
-        if self._out_bytes <= 2 * limits.WRITE_BYTES:
-            data = out[0] if len(out) == 1 else b"".join(out)
-            out.clear()
-            self._out_bytes = 0
+        if self._more is not None:
+            data = self._take_one_write(data, self._more)
         else:
-            data = self._take_one_write()
+            self._first = b""
+            self._out_bytes = 0
         self._transport.write(data)
         return True
 
-    def _take_one_write(self) -> bytes:
-        size = count = 0
-        while size < limits.WRITE_BYTES and count < len(self._out):
-            size += len(self._out[count])
+    def _take_one_write(self, first: bytes, more: list[bytes]) -> bytes:
+        size, count = len(first), 0
+        most = self._out_bytes if self._out_bytes <= 2 * limits.WRITE_BYTES else limits.WRITE_BYTES
+        while size < most and count < len(more):
+            size += len(more[count])
             count += 1
-        data = b"".join(self._out[:count])
-        del self._out[:count]
+        data = b"".join([first, *more[:count]])
         self._out_bytes -= size
+        self._first, self._more = (more[count], more[count + 1 :] or None) if count < len(more) else (b"", None)
         return data
 
     def _put(self, frame: bytes) -> None:
         """Queue a frame."""
-        out = self._out
-        if not out:
+        if not self._first:
             self._gateway.touch(self)
-        out.append(frame)
+            self._first = frame
+        elif self._more is None:
+            self._more = [frame]
+        else:
+            self._more.append(frame)
         self._out_bytes += len(frame)
-        if self._out_bytes > limits.WRITE_BYTES:
+        if self._out_bytes > _WRITE_BYTES:
             self.flush()
 
     def _put_pong(self, payload: bytes) -> None:
@@ -93,7 +101,7 @@ class Output(asyncio.BufferedProtocol):
 
     def _drop_output(self) -> None:
         """The socket is gone, and whoever waits for it goes on."""
-        self._out.clear()
+        self._first, self._more = b"", None
         self._out_bytes = 0
         self._writing_paused = False
         self._release_writer()

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["GoOn", "HttpRequest", "Item", "Refusal", "RequestReader", "Upgrade"]
 
 _HEADER_COUNT = limits.HEADER_COUNT  # looked up for each header of each request
+_COMMON_BYTES = 2048  # of a head; a longer one is not kept
+_WAYS = frozenset({"transfer-encoding", "expect"})  # the body comes in another way than behind the head
 _NOT_HTTP = "the request is not valid HTTP/1.1"
 
 
@@ -42,7 +44,6 @@ class HttpRequest:
         headers: list[tuple[str, str]],
         body: bytes = b"",
         peer: str = "",
-        *,
         version: str = "1.1",
         keep_alive: bool = True,
         named: dict[str, str] | None = None,
@@ -96,6 +97,23 @@ class GoOn(msgspec.Struct, eq=False):
 Item: TypeAlias = HttpRequest | Upgrade | Refusal | GoOn
 
 
+class _Before(msgspec.Struct, eq=False):
+    """The request before the next one: a client that says the same again, but for the body, is not read anew.
+
+    Who keeps a socket open to send one message after another does that, and most of a call's cost is its head.
+    """
+
+    head: bytes
+    length: int  # of its body
+    request: HttpRequest
+
+    def again(self, body: bytes) -> HttpRequest:
+        one = self.request
+        return HttpRequest(
+            one.method, one.path, one.query, one.headers, body, one.peer, one.version, one.keep_alive, one.named
+        )
+
+
 class _Refused(Exception):  # noqa: N818
     """Status and text of a refusal."""
 
@@ -108,8 +126,8 @@ class RequestReader:
     """
 
     __slots__ = (
-        "_body", "_body_left", "_body_size", "_head_bytes", "_headers", "_in_head", "_items", "_line", "_named",
-        "_over", "_parser", "_peer", "_raw", "_trailer_bytes", "_url",
+        "_before", "_body", "_body_left", "_body_size", "_head", "_head_bytes", "_headers", "_in_head", "_items",
+        "_line", "_named", "_over", "_parser", "_peer", "_raw", "_trailer_bytes", "_url",
     )  # fmt: skip
 
     def __init__(self, peer: str) -> None:
@@ -128,6 +146,8 @@ class RequestReader:
         self._body: list[bytes] = []
         self._body_size = 0
         self._body_left = 0  # of a body of known length
+        self._head = b""  # of this request, if it came in one piece
+        self._before: _Before | None = None
 
     def feed(self, data: bytes) -> list[Item]:
         """What is whole with these bytes, in order. Behind an Upgrade or a Refusal bytes are thrown away."""
@@ -159,6 +179,9 @@ class RequestReader:
         """Have it parsed in pieces, so that a first line is at the beginning of one, and can be looked at."""
         at = 0
         while at < len(data) and not self._over:
+            if self._before is not None and (end := self._end_of_same(data, at, self._before)):
+                at = end
+                continue
             end = self._end_of_piece(data, at)
             piece = data[at:end]
             at = end
@@ -171,18 +194,36 @@ class RequestReader:
             if at_line:
                 self._look_at_line(piece)
 
+    def _end_of_same(self, data: bytes, at: int, before: _Before) -> int:
+        """Where a request ends that differs from the one before in nothing but its body; 0 if it is another."""
+        if self._line != b"" or self._body_left or not data.startswith(before.head, at):
+            return 0
+        body = at + len(before.head)
+        end = body + before.length
+        if end > len(data):
+            return 0
+        self._head_bytes = 0
+        self._items.append(before.again(data[body:end]))
+        return end
+
     def _end_of_piece(self, data: bytes, at: int) -> int:
         if self._body_left:
             size = min(self._body_left, len(data) - at)
             self._body_left -= size
             return at + size
+        first = at
         if self._line == b"" and (line := end_of_line(data, at)):
             self._line = None
             at = line - 1
         elif self._line is not None or data.startswith((b"\n", b"\r\n"), at):
+            self._head = b""
             return data.find(b"\n", at) + 1 or len(data)
+        else:
+            first = len(data)
         empty_line = data.find(b"\n\r\n", at)  # nothing but a body of known length ends with anything else
-        return empty_line + 3 if empty_line >= 0 else len(data)
+        end = empty_line + 3 if empty_line >= 0 else len(data)
+        self._head = data[first:end]
+        return end
 
     def _look_at_line(self, piece: bytes) -> None:
         self._line = line = (self._line or b"") + piece
@@ -204,10 +245,10 @@ class RequestReader:
 
     def _request(self) -> HttpRequest:
         path, _, query = self._url.decode("latin-1").partition("?")
-        parser, body = self._parser, b"".join(self._body)
+        parser, body = self._parser, self._body
         return HttpRequest(
-            parser.get_method().decode(), path, query, self._headers, body, self._peer,
-            version=parser.get_http_version(), keep_alive=parser.should_keep_alive(), named=self._named,
+            parser.get_method().decode(), path, query, self._headers, body[0] if len(body) == 1 else b"".join(body),
+            self._peer, parser.get_http_version(), parser.should_keep_alive(), self._named,
         )  # fmt: skip
 
     # httptools calls these.
@@ -282,6 +323,8 @@ class RequestReader:
         self._items.append(request)
         if not request.keep_alive:
             self._over = True  # its client said that nothing follows
+        elif self._head.endswith(b"\n\r\n") and len(self._head) <= _COMMON_BYTES and _WAYS.isdisjoint(self._named):
+            self._before = _Before(self._head, self._body_size, request)
 
 
 def _too_many_headers() -> _Refused:

@@ -192,7 +192,8 @@ class Gateway:
         # Of very many, a part of them, so that the turns themselves cost little.
         touched, at = self._touched, self._flushed
         writes = max(limits.WRITES_PER_TURN, (len(touched) - at) // _TURNS_OF_MANY)
-        while writes and at < len(touched):
+        most = len(touched)
+        while writes and at < most:
             if touched[at].flush():  # a runner that has ended has flushed its output already
                 writes -= 1
             at += 1

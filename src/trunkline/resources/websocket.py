@@ -257,15 +257,15 @@ class Websocket:
         batch: list[str] = []
         if isinstance(to, AsyncIterable):
             async for recipient in to:
-                batch.append(recipient if isinstance(recipient, str) else recipient.id)
+                connection_id = recipient if isinstance(recipient, str) else recipient.id
+                if connection_id not in left_out:
+                    batch.append(connection_id)
                 if len(batch) >= numbers.FAN_OUT_SLICE:
-                    await run.slice([i for i in batch if i not in left_out])
+                    await run.slice(batch)
                     await asyncio.sleep(0)
-                    batch.clear()
+                    batch = []
         else:
-            batch = [r if isinstance(r, str) else r.id for r in to]
-        if left_out:
-            batch = [i for i in batch if i not in left_out]
+            batch = [i for r in to if (i := r if isinstance(r, str) else r.id) not in left_out]
         for start in range(0, len(batch), numbers.FAN_OUT_SLICE):
             if start:
                 await asyncio.sleep(0)
