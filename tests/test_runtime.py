@@ -27,7 +27,8 @@ from trunkline.config import Settings
 from trunkline.gateway.journal import Journal
 from trunkline.gateway.server import Gateway
 from trunkline.model.events import Identity
-from trunkline.resources.application import Application, api_id, collecting
+from trunkline.model.ids import api_id
+from trunkline.resources.application import Application, collecting
 from trunkline.resources.loading import ProgramFailed
 from trunkline.runtime import compile_apis, connection_ids
 

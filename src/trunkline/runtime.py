@@ -36,8 +36,8 @@ from trunkline.model.api import (
     execute_arn,
 )
 from trunkline.model.expressions import compile_selector
-from trunkline.model.ids import MAX_EPOCH, ConnectionIds
-from trunkline.resources.application import Application, api_id
+from trunkline.model.ids import MAX_EPOCH, ConnectionIds, api_id
+from trunkline.resources.application import Application
 from trunkline.resources.authorizer import PythonAuthorizer
 from trunkline.resources.collection import Collection
 from trunkline.resources.context import running_node

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trunkline.errors import InvalidConnectionId
-from trunkline.model.ids import ConnectionIds, Origin, message_id, request_id
+from trunkline.model.ids import ConnectionIds, Origin, api_id, message_id, request_id
 
 KEY = bytes(range(32))
 ALPHABET = string.ascii_letters + string.digits + "-_"
@@ -160,3 +160,14 @@ def test_a_request_id_is_16_characters_of_11_bytes():
     made = [request_id() for _ in range(100)]
     assert len(set(made)) == 100
     assert {(len(text), len(raw(text)), text[-1]) for text in made} == {(16, 11, "=")}
+
+
+@given(st.text(), st.text())
+def test_an_api_id_is_ten_lower_case_characters_of_its_name(one, other):
+    assert len(api_id(one)) == 10
+    assert set(api_id(one)) <= set(string.ascii_lowercase + string.digits)
+    assert (api_id(one) == api_id(other)) == (one == other)
+
+
+def test_an_api_id_is_the_same_in_every_version():
+    assert api_id("socket") == "qser48t8ic"

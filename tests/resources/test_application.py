@@ -1,15 +1,12 @@
 """A program as a whole."""
 
 import asyncio
-import string
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import trunkline
 from trunkline import DeclarationError, Limits, collection, limits, testing, websocket
-from trunkline.resources.application import Application, Lifespan, api_id, collecting, lifespan_of
+from trunkline.resources.application import Application, Lifespan, collecting, lifespan_of
 
 
 async def handler(ctx):
@@ -207,14 +204,3 @@ def test_a_lifespans_declaration_is_found_by_its_function():
 
 
 # Ids.
-
-
-@given(st.text(), st.text())
-def test_an_api_id_is_ten_lower_case_characters_of_its_name(one, other):
-    assert len(api_id(one)) == 10
-    assert set(api_id(one)) <= set(string.ascii_lowercase + string.digits)
-    assert (api_id(one) == api_id(other)) == (one == other)
-
-
-def test_an_api_id_is_the_same_in_every_version():
-    assert api_id("socket") == "qser48t8ic"

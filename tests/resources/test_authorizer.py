@@ -14,7 +14,8 @@ from trunkline import Allow, DeclarationError, Limits, clock, testing, websocket
 from trunkline.config import Settings
 from trunkline.model.authorization import Refused
 from trunkline.model.identity_sources import IdentitySource
-from trunkline.resources.application import Application, api_id
+from trunkline.model.ids import api_id
+from trunkline.resources.application import Application
 from trunkline.resources.authorizer import PythonAuthorizer
 from trunkline.runtime import compile_apis
 

@@ -129,7 +129,7 @@ class Acceptor(asyncio.BufferedProtocol):
         if self._has_said_all():
             return
         self._answered = 0
-        for item in self._reader.feed(bytes(self._gateway.buffer[:nbytes])):
+        for item in self._reader.feed(self._gateway.buffer[:nbytes].tobytes()):
             self._take(item)
 
     def sweep(self, now: float) -> None:

@@ -231,7 +231,7 @@ class Connection(Runner):
     def buffer_updated(self, nbytes: int) -> None:
         """`nbytes` came."""
         self.active_at = self._gateway.time()
-        self._parser.feed(bytes(self._gateway.buffer[:nbytes]))
+        self._parser.feed(self._gateway.buffer[:nbytes].tobytes())
         if self._state is _CONNECTING:
             self._pause_reading()  # one read is kept; messages wait for the decision
         else:

@@ -1,12 +1,53 @@
-"""What a Lambda function is to the gateway: bytes in, bytes out, and the ways in which that fails."""
+"""What a Lambda function is: how it is declared, and what it is to the gateway: bytes in, bytes out, or a failure."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
-__all__ = ["Invocation", "InvocationRefused", "Invoker"]
+__all__ = ["FunctionDefinition", "Invocation", "InvocationRefused", "Invoker"]
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionDefinition:
+    """A Lambda function as somebody declared it.
+
+    Attributes:
+        name: its physical name.
+        logical_id: what its template calls it.
+        runtime: Lambda's identifier, such as `python3.12` or `nodejs20.x`.
+        handler: Lambda's, such as `app.handler` or `src/app.handler`.
+        code: the folder or zip file of its code; None where `inline` has it.
+        inline: its source text, as of `ZipFile` or `InlineCode`.
+        layers: folders or zip files, in the order in which they are laid over each other.
+        environment: its own variables.
+        seconds: its timeout.
+        memory_mb: its memory.
+        concurrency: how many may run at a time, if that is reserved.
+        where: file and line of its declaration, for messages to people.
+    """
+
+    name: str
+    logical_id: str
+    runtime: str
+    handler: str
+    code: Path | None = None
+    inline: str | None = None
+    layers: tuple[Path, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    seconds: float = 3.0
+    memory_mb: int = 128
+    concurrency: int | None = None
+    where: str = ""
+
+    def arn(self, region: str, account: str) -> str:
+        """Its ARN."""
+        kind = "-us-gov" if region.startswith("us-gov-") else "-cn" if region.startswith("cn-") else ""
+        return f"arn:aws{kind}:lambda:{region}:{account}:function:{self.name}"
 
 
 class Invocation(msgspec.Struct, eq=False):

@@ -1,4 +1,4 @@
-"""Connection ids, message ids and request ids.
+"""Connection ids, message ids, request ids, and ids of Apis.
 
 A connection id is 13 bytes, written as 20 characters of URL-safe base64 with padding (the form that
 API Gateway uses). The bytes are a keyed permutation of
@@ -18,11 +18,11 @@ import base64
 import binascii
 import os
 from dataclasses import dataclass
-from hashlib import blake2s
+from hashlib import blake2s, sha256
 
 from trunkline.errors import InvalidConnectionId
 
-__all__ = ["MAX_EPOCH", "ConnectionIds", "Origin", "message_id", "request_id"]
+__all__ = ["MAX_EPOCH", "ConnectionIds", "Origin", "api_id", "message_id", "request_id"]
 
 _ID_BYTES = 13
 _ID_CHARS = 20
@@ -130,3 +130,14 @@ def _invalid(connection_id: str) -> InvalidConnectionId:
     return InvalidConnectionId(
         f"{connection_id[:64]!r} is not a connection id; expected one that a handler got as ctx.req.connection_id"
     )
+
+
+def api_id(name: str) -> str:
+    """The id of an Api: ten lower-case letters and digits, the same for the same name."""
+    number = int.from_bytes(sha256(name.encode()).digest()[:8], "big")
+    digits = "0123456789abcdefghijklmnopqrstuvwxyz"
+    out = ""
+    for _ in range(10):
+        number, rest = divmod(number, 36)
+        out += digits[rest]
+    return out

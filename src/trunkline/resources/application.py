@@ -8,7 +8,6 @@ import inspect
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from trunkline import limits
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from trunkline.resources.collection import Collection
     from trunkline.resources.websocket import Handler, Websocket
 
-__all__ = ["Application", "Lifespan", "api_id", "collecting", "declare", "lifespan", "lifespan_of"]
+__all__ = ["Application", "Lifespan", "collecting", "declare", "lifespan", "lifespan_of"]
 
 LifespanFunction: TypeAlias = Callable[[], AsyncIterator[None]]
 _MARK = "_trunkline_lifespan"
@@ -145,14 +144,3 @@ class Application:
                 self.authorizers[name] = routes.pop(AUTHORIZER)
             if len(routes) > limits.ROUTES:
                 raise DeclarationError(f"websocket({name!r}) has {len(routes)} routes; the limit is {limits.ROUTES}")
-
-
-def api_id(name: str) -> str:
-    """The id of a program's Api: ten lower-case letters and digits, the same for the same name."""
-    number = int.from_bytes(sha256(name.encode()).digest()[:8], "big")
-    digits = "0123456789abcdefghijklmnopqrstuvwxyz"
-    out = ""
-    for _ in range(10):
-        number, rest = divmod(number, 36)
-        out += digits[rest]
-    return out

@@ -20,7 +20,8 @@ from trunkline.model.api import (
     Limits,
 )
 from trunkline.model.expressions import compile_selector
-from trunkline.resources.application import Application, api_id
+from trunkline.model.ids import api_id
+from trunkline.resources.application import Application
 from trunkline.stores.memory import MemoryStore
 from trunkline.testing.functions import Function
 from trunkline.testing.node import TestNode

@@ -1,0 +1,123 @@
+"""What a template says: Apis with their routes and stages, functions, tables, and what is not run here. Pure data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from trunkline import limits
+from trunkline.model.api import Rate
+from trunkline.model.functions import FunctionDefinition
+from trunkline.model.tables import TableDefinition
+
+__all__ = ["ApiDefinition", "AuthorizerDefinition", "Deployment", "RouteDefinition", "StageDefinition", "Warned"]
+
+
+@dataclass(frozen=True, slots=True)
+class RouteDefinition:
+    """One route of an Api.
+
+    Attributes:
+        key: the route key.
+        function: physical name of the function behind it; it may hold `${stageVariables.NAME}`, which each stage
+            resolves.
+        seconds: the integration's timeout.
+        two_way: it has a route response, so its answers go to the sender.
+        where: file and line of its declaration.
+    """
+
+    key: str
+    function: str
+    seconds: float = limits.HANDLER_SECONDS
+    two_way: bool = False
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizerDefinition:
+    """The authorizer of an Api's `$connect`.
+
+    Attributes:
+        function: physical name of its function; see `RouteDefinition.function`.
+        identity: its identity sources, as AWS writes them.
+        where: file and line of its declaration.
+    """
+
+    function: str
+    identity: tuple[str, ...] = ()
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StageDefinition:
+    """A stage of an Api.
+
+    Attributes:
+        name: the URL's first path segment.
+        variables: its stage variables.
+        rate: of all its requests, from its default route settings; None for none.
+        route_rates: by route key.
+        where: file and line of its declaration.
+    """
+
+    name: str
+    variables: Mapping[str, str] = field(default_factory=dict)
+    rate: Rate | None = None
+    route_rates: Mapping[str, Rate] = field(default_factory=dict)
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiDefinition:
+    """A WebSocket Api.
+
+    Attributes:
+        logical_id: what its template calls it.
+        name: its name.
+        api_id: ten letters and digits; the same for the same template and logical id.
+        select: its route selection expression.
+        where: file and line of its declaration.
+    """
+
+    logical_id: str
+    name: str
+    api_id: str
+    select: str
+    routes: tuple[RouteDefinition, ...] = ()
+    authorizer: AuthorizerDefinition | None = None
+    stages: tuple[StageDefinition, ...] = ()
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Something that a template says and that is not done here.
+
+    Attributes:
+        where: file and line.
+        text: what it is, and what happens instead.
+    """
+
+    where: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A template, resolved.
+
+    Attributes:
+        not_run: logical id and type of every resource that is accepted and not run here.
+        outputs: the template's outputs, those that can be resolved.
+        warnings: what it says and is not done here.
+    """
+
+    apis: tuple[ApiDefinition, ...] = ()
+    functions: tuple[FunctionDefinition, ...] = ()
+    tables: tuple[TableDefinition, ...] = ()
+    not_run: tuple[tuple[str, str], ...] = ()
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[Warned, ...] = ()
