@@ -5,6 +5,7 @@ import json
 import logging
 import runpy
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -797,6 +798,17 @@ async def test_the_domain_of_a_connection_is_its_host_without_the_port(program, 
         client.vanish()
     assert events[0].identity.domain_name == domain
     assert events[0].identity.user_agent is None
+
+
+async def test_a_stage_may_have_a_domain_of_its_own_whatever_host_is_asked_for(program, events):
+    async with testing.node(program) as node:
+        stage = node.running.gateway.stages["socket"]
+        stage.api = replace(stage.api, domain_name="a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com")
+        client = node.client()
+        client.send_bytes(upgrade(host="localhost:8000"))
+        assert (await client.response())[0] == 101
+        client.vanish()
+    assert events[0].identity.domain_name == "a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com"
 
 
 @pytest.mark.parametrize("size", [1, 50, 10_000])

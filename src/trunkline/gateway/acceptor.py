@@ -321,12 +321,11 @@ class Acceptor(asyncio.BufferedProtocol):
 
     def _hand_over(self, stage: Stage, request: HttpRequest, key: str, rest: bytes) -> None:
         gateway = self._gateway
-        host = request.header("host") or ""
         identity = Identity(
             connection_id=gateway.ids.new(),
             api_id=stage.api.api_id,
             stage=stage.api.stage,
-            domain_name=host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host,
+            domain_name=stage.api.domain_name or _domain(request.header("host") or ""),
             source_ip=gateway.admission.source(self._peer, request.values("x-forwarded-for")),
             user_agent=request.header("user-agent"),
             connected_at=clock.now_ms(),
@@ -339,6 +338,10 @@ class Acceptor(asyncio.BufferedProtocol):
         connection = Connection(gateway, stage, identity, self._transport, self._counted)
         self._transport.set_protocol(connection)
         connection.start(Handshake(request.headers, request.query), key, rest)
+
+
+def _domain(host: str) -> str:
+    return host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
 
 
 def _is_ambiguous(stage: Stage | None, request: HttpRequest) -> bool:

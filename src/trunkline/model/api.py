@@ -178,6 +178,7 @@ class CompiledApi:
             handler does not wait for them.
         header_bytes: the most that the headers of a handshake may have; None for what the door takes.
         rate: how many requests of all kinds the stage takes; None for any number.
+        domain_name: what its events have as `domainName`; empty for the Host that a client asked for.
         handshakes, messages, calls: count its handshakes, its messages that no route takes, and the calls to its
             `@connections`; None where no rate is in force.
     """
@@ -198,6 +199,7 @@ class CompiledApi:
     best_effort: bool = False
     header_bytes: int | None = None
     rate: Rate | None = None
+    domain_name: str = ""
     handshakes: Throttle | None = None
     messages: Throttle | None = None
     calls: Throttle | None = None
