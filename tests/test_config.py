@@ -87,7 +87,7 @@ def test_a_pyproject_that_says_nothing_of_trunkline_is_nothing(pyproject, text):
     [
         (
             "[tool.trunkline]\nprot = 1\n",
-            r"\[tool.trunkline\] of pyproject.toml sets 'prot'; known are account, admin, drain, grace, host, host_name",
+            r"\[tool.trunkline\] of pyproject.toml sets 'prot'; known are account, admin, drain, dynamodb, grace, host",
         ),
         ("[tool]\ntrunkline = 5\n", r"has tool.trunkline = 5; expected a table"),
         ("[tool.trunkline\n", r"pyproject.toml cannot be read: "),
@@ -415,3 +415,21 @@ def test_quotas_and_like_are_aws_or_none(tmp_path, name):
     assert getattr(settings(tmp_path, {name: "AWS"}, {}), name) == "aws"
     with pytest.raises(ConfigurationError, match=f"sets {name} to 'azure'; expected none or aws"):
         settings(tmp_path, {name: "azure"}, {})
+
+
+def test_parameters_of_a_template_are_joined_by_name(pyproject):
+    folder = pyproject("[tool.trunkline]\nparameter = { Stage = \"dev\", Table = \"a\" }\n")
+    chosen = settings(folder, {"parameter": ["Table=b=c"]}, {"TRUNKLINE_PARAMETER": "Size=3"})
+    assert chosen.parameter == {"Stage": "dev", "Table": "b=c", "Size": "3"}
+
+
+@pytest.mark.parametrize("text", ["Stage", "=dev", ""])
+def test_a_parameter_is_a_name_and_a_value(tmp_path, text):
+    with pytest.raises(ConfigurationError, match="expected NAME=VALUE"):
+        settings(tmp_path, {"parameter": [text]}, {})
+
+
+def test_a_dynamodb_is_named_by_its_url(tmp_path):
+    assert settings(tmp_path, {"dynamodb": "http://127.0.0.1:4567"}, {}).dynamodb == "http://127.0.0.1:4567"
+    with pytest.raises(ConfigurationError, match="expected a URL such as"):
+        settings(tmp_path, {"dynamodb": "127.0.0.1:4567"}, {})

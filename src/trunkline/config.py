@@ -46,6 +46,9 @@ class Settings:
         host_name: names under which @connections may be called, besides those of this machine and of API Gateway.
         region: AWS Region that signatures are for and that ARNs name.
         account: AWS account that ARNs name.
+        parameter: values of a template's parameters, by name.
+        dynamodb: URL of the DynamoDB that a template's functions use; None starts one for the run.
+        node_modules: folder of npm packages for a template's functions in Node, and for the DynamoDB that is started.
     """
 
     host: str = "127.0.0.1"
@@ -70,6 +73,9 @@ class Settings:
     rate: Mapping[str, Rate] = field(default_factory=dict)
     quotas: str = "none"
     like: str = "none"
+    parameter: Mapping[str, str] = field(default_factory=dict)
+    dynamodb: str | None = None
+    node_modules: str | None = None
 
 
 def _check_host_name(text: str) -> None:
@@ -77,7 +83,7 @@ def _check_host_name(text: str) -> None:
         raise ConfigurationError(f"host_name {text!r}: expected a name without a port, such as api.example")
 
 
-_LISTS = ("limit", "trust_proxy", "origin", "host_name", "rate")
+_LISTS = ("limit", "trust_proxy", "origin", "host_name", "rate", "parameter")
 _SECONDS = ("grace", "drain")
 _COUNTS = ("max_connections", "max_per_address")
 _SWITCHES = ("verify_signatures",)
@@ -91,6 +97,7 @@ _CHECKS: dict[str, Callable[[str], object]] = {
 _FORMS = {
     "region": (re.compile(r"[a-z0-9]+(-[a-z0-9]+)+"), "an AWS Region, such as us-east-1"),
     "account": (re.compile(r"[0-9]{12}"), "the 12 digits of an AWS account"),
+    "dynamodb": (re.compile(r"https?://[^/\s]+/?"), "a URL such as http://127.0.0.1:8000"),
 }
 _CHOICES = {
     "log_format": ("text", "json"),
@@ -192,6 +199,17 @@ def _rate(source: str, name: str, value: Any) -> Rate:
     return Rate(per_second, burst)
 
 
+def _parameters(source: str, texts: Any) -> dict[str, str]:
+    """Values by name, of "NAME=VALUE" texts or of a table."""
+    if isinstance(texts, Mapping):
+        return {str(name): str(value) for name, value in texts.items()}
+    pairs = [str(text).partition("=") for text in (texts if isinstance(texts, list | tuple) else [texts])]
+    for name, equals, _ in pairs:
+        if not name or not equals:
+            raise ConfigurationError(f"{source} has parameter {name!r}; expected NAME=VALUE, such as TableName=chat")
+    return {name: value for name, _, value in pairs}
+
+
 def _kind(limit: str) -> str:
     return "whole number" if limit.endswith("_bytes") else "number"
 
@@ -232,6 +250,8 @@ def _typed(source: str, name: str, value: Any, merged: Settings) -> Any:
         return {**merged.limit, **parse_limits(source, value)}
     if name == "rate":
         return {**merged.rate, **parse_rates(source, value)}
+    if name == "parameter":
+        return {**merged.parameter, **_parameters(source, value)}
     if name == "port":
         try:
             port = -1 if isinstance(value, bool | float) else int(value)

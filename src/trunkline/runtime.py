@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from trunkline.resources.websocket import Handler
     from trunkline.stores.base import Store
 
-__all__ = ["Program", "RunningNode", "compile_apis", "connection_ids", "open", "rates_of"]
+__all__ = ["Program", "RunningNode", "compile_apis", "connection_ids", "gateway_of", "open", "open_admin", "rates_of"]
 
 _STATE = ".trunkline"
 _KEY = "id.key"
@@ -100,11 +100,7 @@ class RunningNode:
         await self._take_journal()
         port = await self.gateway.listen(settings.host, settings.port)
         self.address = (settings.host, port)
-        if settings.admin == "off":
-            return
-        beside = 0 if settings.port in {0, 65535} else port + 1
-        host, admin = ("127.0.0.1", beside) if settings.admin is None else parse_address(settings.admin, "--admin")
-        self.admin_address = (host, await self.gateway.listen_admin(host, admin))
+        self.admin_address = await open_admin(self.gateway, settings, port)
 
     async def _take_journal(self) -> None:
         # Not before there is a door: a script that opens the program beside a server must not end its connections.
@@ -113,6 +109,15 @@ class RunningNode:
                 self.journal.open()
             self.gateway.journal = self.journal
             await recover(self.gateway, self.journal)
+
+
+async def open_admin(gateway: Gateway, settings: Settings, port: int) -> tuple[str, int] | None:
+    """Open the admin address beside a door at this port; None if it is to be off."""
+    if settings.admin == "off":
+        return None
+    beside = 0 if settings.port in {0, 65535} else port + 1
+    host, admin = ("127.0.0.1", beside) if settings.admin is None else parse_address(settings.admin, "--admin")
+    return host, await gateway.listen_admin(host, admin)
 
 
 @contextlib.asynccontextmanager
@@ -151,24 +156,8 @@ async def open(  # noqa: A001
     try:
         await documents.open()
         context = contextvars.copy_context()
-        web = None if chosen.web is None else Path(chosen.web)
         connections = LocalConnections(ids.origin)
-        admission = Admission(
-            most=chosen.max_connections,
-            most_per_address=chosen.max_per_address,
-            proxies=chosen.trust_proxy,
-            origins=chosen.origin,
-        )
-        management = Management(
-            connections,
-            connections,
-            ids.origin,
-            Verifier(keys, chosen.region),
-            admission,
-            verifying=chosen.verify_signatures,
-            hosts=chosen.host_name,
-        )
-        gateway = Gateway(apis, ids, connections, web=web, admission=admission, management=management, context=context)
+        gateway = gateway_of(apis, ids, connections, chosen, Verifier(keys, chosen.region), context)
         if chosen.like == "aws":
             calls = ThrottledConnections(connections, {api.name: api.calls for api in apis})
             node = RunningNode(application, gateway, calls, documents)
@@ -194,6 +183,34 @@ async def open(  # noqa: A001
         if journal is not None:
             journal.close()
         await documents.close()
+
+
+def gateway_of(
+    apis: Sequence[CompiledApi],
+    ids: ConnectionIds,
+    connections: LocalConnections,
+    chosen: Settings,
+    verifier: Verifier,
+    context: contextvars.Context,
+) -> Gateway:
+    """A gateway of these Apis and connections, under the rules of the settings."""
+    admission = Admission(
+        most=chosen.max_connections,
+        most_per_address=chosen.max_per_address,
+        proxies=chosen.trust_proxy,
+        origins=chosen.origin,
+    )
+    management = Management(
+        connections,
+        connections,
+        ids.origin,
+        verifier,
+        admission,
+        verifying=chosen.verify_signatures,
+        hosts=chosen.host_name,
+    )
+    web = None if chosen.web is None else Path(chosen.web)
+    return Gateway(apis, ids, connections, web=web, admission=admission, management=management, context=context)
 
 
 def _apis(application: Application, chosen: Settings) -> list[CompiledApi]:

@@ -172,7 +172,7 @@ async def _serve(programs: list[str], chosen: Settings, stop: Stop) -> None:
 
     async with runtime.open(programs, store=chosen.store, settings=chosen, serving=True) as node:
         await node.listen(chosen)
-        stop.opened(node)
+        stop.opened(node.gateway)
         banner(node, chosen)
         await stop.wait()
         if sys.stdout.isatty():

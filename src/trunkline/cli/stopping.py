@@ -15,7 +15,7 @@ from trunkline import limits
 if TYPE_CHECKING:
     from types import FrameType
 
-    from trunkline.runtime import RunningNode
+    from trunkline.gateway.server import Gateway
 
 __all__ = ["RELOADING", "Interrupted", "Stop", "ignore_signals"]
 
@@ -44,7 +44,7 @@ class Stop:
     def __init__(self, seconds: float) -> None:
         self.code, self.reason = limits.CLOSE_GOING_AWAY, limits.REASON_GOING_AWAY
         self._seconds = seconds
-        self._node: RunningNode | None = None
+        self._gateway: Gateway | None = None
         self._asked = asyncio.Event()
         self._hurry = asyncio.Event()
         self._terms = 0
@@ -54,10 +54,10 @@ class Stop:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._signalled)
 
-    def opened(self, node: RunningNode) -> None:
+    def opened(self, gateway: Gateway) -> None:
         """The door is open: from now on there are clients to take leave of."""
         self._loop = asyncio.get_running_loop()
-        self._node = node
+        self._gateway = gateway
 
     async def wait(self) -> None:
         """Until a signal comes, or one has come."""
@@ -69,7 +69,7 @@ class Stop:
             await asyncio.wait_for(self._hurry.wait(), seconds)
 
     def _signalled(self, number: int, _: FrameType | None) -> None:
-        if self._node is None:
+        if self._gateway is None:
             raise Interrupted(number)
         at_once = number != signal.SIGTERM or self._terms > 0
         self._terms += 1
@@ -82,14 +82,14 @@ class Stop:
     def _begin(self, at_once: bool) -> None:
         self._asked.set()
         if at_once:
-            assert self._node is not None
-            self._node.gateway.hurried = True
+            assert self._gateway is not None
+            self._gateway.hurried = True
             self._hurry.set()
             self._loop.call_later(_CUT_SECONDS, self._cut_handshakes)
 
     def _cut_handshakes(self) -> None:
-        assert self._node is not None
-        for connection in list(self._node.gateway.alive):
+        assert self._gateway is not None
+        for connection in list(self._gateway.alive):
             connection.sweep(self._loop.time() + limits.CLOSE_SECONDS)
 
 
