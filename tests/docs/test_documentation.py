@@ -138,7 +138,7 @@ async def test_a_room_of_256_hears_broadcasts_that_are_made_at_once_in_one_order
 def test_every_block_says_its_language(document, pages):
     assert document.read_text().count("```") == 2 * len(pages(document))
     assert {block.language for block in pages(document)} <= {
-        "python", "console", "bash", "text", "toml", "html", "js", "json", "markdown",
+        "python", "console", "bash", "text", "toml", "html", "js", "json", "markdown", "yaml",
     }  # fmt: skip
 
 

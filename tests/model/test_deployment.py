@@ -4,6 +4,7 @@ import pytest
 
 from trunkline.model.deployment import Warned
 from trunkline.model.functions import FunctionDefinition
+from trunkline.model.tables import TableDefinition
 
 
 @pytest.mark.parametrize(
@@ -16,3 +17,8 @@ def test_the_arn_of_a_function_names_partition_region_and_account(region, partit
 
 def test_a_warning_begins_with_its_place():
     assert str(Warned("template.yaml:3", "not done here")) == "template.yaml:3: not done here"
+
+
+def test_a_table_is_data():
+    table = TableDefinition("chat-Connections", "Connections", {"BillingMode": "PAY_PER_REQUEST"})
+    assert (table.ttl_attribute, table.where) == (None, "")
