@@ -1,0 +1,60 @@
+"""Where a function's code is: beside its template, and nowhere else."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from trunkline.templates.resource import Resource
+
+__all__ = ["LOCAL_BUCKET", "NotHere", "local_code"]
+
+LOCAL_BUCKET = "trunkline-local-code"  # stands for the template's folder while SAM's transform wants an S3 address
+
+
+class NotHere(Exception):  # noqa: N818
+    """The code is in S3. The text says where."""
+
+
+def local_code(resource: Resource, key: str) -> Path:
+    """The folder or zip file that a resource's `Code` or `Content` means.
+
+    Raises:
+        NotHere: it is in S3, and nothing beside the template is it.
+        ConfigurationError: it leaves the template's folder, or there is no such folder or zip file.
+    """
+    code = resource.properties.get(key)
+    if isinstance(code, str) and not code.startswith("s3://"):
+        return _confined(resource, key, code)
+    if isinstance(code, dict) and code.get("S3Bucket") == LOCAL_BUCKET:
+        return _confined(resource, key, code.get("S3Key"))
+    asset = resource.metadata.get("aws:asset:path")
+    if isinstance(asset, str):
+        return _confined(resource, key, asset)
+    return _beside(resource, key, code)
+
+
+def _beside(resource: Resource, key: str, code: Any) -> Path:
+    address = code.get("S3Key") if isinstance(code, dict) else code
+    if not isinstance(address, str):
+        raise resource.error(f"{key} is {code!r}; expected a folder or a zip file", key)
+    name = address.rsplit("/", 1)[-1]
+    if name.endswith(".zip") and (resource.document.file.parent / name).exists():
+        return _confined(resource, key, name)
+    raise NotHere(f"its code is in S3, {address}, and there is no {name} beside the template")
+
+
+def _confined(resource: Resource, key: str, text: Any) -> Path:
+    if not isinstance(text, str) or "\0" in text:
+        raise resource.error(f"{key} is {text!r}; expected a folder or a zip file", key)
+    folder = resource.document.file.parent.resolve()
+    try:
+        path = (folder / text).resolve()
+        if not path.is_relative_to(folder):
+            raise resource.error(f"code {text!r} leaves the template's folder; expected a path inside it", key)
+        if path.is_dir() or zipfile.is_zipfile(path):
+            return path
+    except (OSError, RuntimeError):  # a name that is too long, or symbolic links in a circle
+        pass
+    raise resource.error(f"there is no code at {text!r}; expected a folder or a zip file beside the template", key)

@@ -1,0 +1,108 @@
+"""Lambda functions of a template."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from trunkline.model.deployment import Warned
+from trunkline.model.functions import FunctionDefinition
+from trunkline.templates.code import NotHere, local_code
+from trunkline.templates.parameters import as_text
+from trunkline.templates.resource import Resource
+
+__all__ = ["layers_of", "make_function"]
+
+
+def layers_of(resources: Mapping[str, Resource], arn: Mapping[str, str], warnings: list[Warned]) -> dict[str, Path]:
+    """The code of the layers that are beside the template, by ARN.
+
+    Args:
+        arn: by logical id.
+    """
+    found = {}
+    for layer in resources.values():
+        try:
+            found[arn[layer.logical_id]] = local_code(layer, "Content")
+        except NotHere as reason:
+            warnings.append(Warned(layer.where, f"layer {layer.logical_id} is left out: {reason}"))
+    return found
+
+
+def make_function(
+    resource: Resource, name: str, layers: Mapping[str, Path], warnings: list[Warned]
+) -> FunctionDefinition | None:
+    """A function; None, with a warning, where it is a container image.
+
+    Raises:
+        NotHere: its code is in S3.
+        ConfigurationError: a property is wrong, or its code is not there.
+    """
+    if resource.text("PackageType", "Zip") == "Image":
+        text = f"function {resource.logical_id} is a container image and is not run here; expected PackageType Zip"
+        warnings.append(Warned(resource.where, text))
+        return None
+    code, inline = _code(resource)
+    runtime = resource.text("Runtime")
+    return FunctionDefinition(
+        name=name,
+        logical_id=resource.logical_id,
+        runtime=runtime,
+        handler=resource.text("Handler", "bootstrap" if runtime.startswith("provided") else None),
+        code=code,
+        inline=inline,
+        layers=_layers(resource, layers, warnings),
+        environment=_environment(resource),
+        seconds=resource.number("Timeout", 3.0),
+        memory_mb=int(resource.number("MemorySize", 128)),
+        concurrency=_concurrency(resource),
+        where=resource.where,
+    )
+
+
+def _code(resource: Resource) -> tuple[Path | None, str | None]:
+    code = resource.properties.get("Code")
+    if code is None:
+        raise resource.error("Code is missing; expected ZipFile, a folder or a zip file")
+    inline = code.get("ZipFile") if isinstance(code, dict) else None
+    if inline is None:
+        return local_code(resource, "Code"), None
+    if not isinstance(inline, str):
+        raise resource.error("ZipFile is no text; expected the function's source", "Code", "ZipFile")
+    return None, inline
+
+
+def _layers(resource: Resource, layers: Mapping[str, Path], warnings: list[Warned]) -> tuple[Path, ...]:
+    found = []
+    for arn in resource.list("Layers"):
+        if isinstance(arn, str) and arn in layers:
+            found.append(layers[arn])
+        else:
+            text = f"layer {arn} of function {resource.logical_id} is not here and is left out"
+            warnings.append(Warned(resource.where_of("Layers"), text))
+    return tuple(found)
+
+
+def _environment(resource: Resource) -> dict[str, str]:
+    variables: Any = resource.mapping("Environment").get("Variables")
+    if variables is None:
+        return {}
+    if not isinstance(variables, dict):
+        raise resource.error("Environment has no mapping Variables; expected names with texts", "Environment")
+    return {name: _variable(resource, name, value) for name, value in variables.items()}
+
+
+def _variable(resource: Resource, name: str, value: Any) -> str:
+    text = as_text(value)
+    path = ("Environment", "Variables", name)
+    if text is None:
+        raise resource.error(f"variable {name} is {value!r}; expected a text", *path)
+    if "\0" in text or "\0" in name or "=" in name or not name:
+        raise resource.error(f"variable {name!r} cannot be in an environment; expected letters and digits", *path)
+    return text
+
+
+def _concurrency(resource: Resource) -> int | None:
+    given = resource.number("ReservedConcurrentExecutions", -1)
+    return None if given < 0 else int(given)

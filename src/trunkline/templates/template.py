@@ -1,0 +1,187 @@
+"""From a template's file to what it says: the one way into this room."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from trunkline.errors import ConfigurationError, DeclarationError
+from trunkline.model.deployment import ApiDefinition, Deployment, Warned
+from trunkline.model.functions import FunctionDefinition
+from trunkline.templates import sam
+from trunkline.templates.apis import API_TYPES, Apis, is_websocket
+from trunkline.templates.code import NotHere
+from trunkline.templates.dependencies import check_dependencies
+from trunkline.templates.document import Document
+from trunkline.templates.functions import layers_of, make_function
+from trunkline.templates.intrinsics import Resolver
+from trunkline.templates.loader import load_document
+from trunkline.templates.parameters import as_text, parameters_of, section
+from trunkline.templates.physical import stack_name
+from trunkline.templates.resource import Resource
+from trunkline.templates.tables import make_table
+
+__all__ = ["load_template"]
+
+_FUNCTION, _LAYER = "AWS::Lambda::Function", "AWS::Lambda::LayerVersion"
+_TABLES = {"AWS::DynamoDB::Table", "AWS::DynamoDB::GlobalTable"}
+_RUN = {_FUNCTION, _LAYER} | _TABLES | API_TYPES
+# Nothing is missed without them.
+_SILENT = {"AWS::Lambda::Permission", "AWS::Lambda::Version", "AWS::Lambda::Alias", "AWS::CDK::Metadata"}
+
+
+def load_template(file: Path, parameters: Mapping[str, str], *, region: str, account: str) -> Deployment:
+    """What a SAM or CloudFormation template says.
+
+    Raises:
+        ConfigurationError: file, line, what is wrong and what was expected.
+    """
+    try:
+        return _Template(load_document(file), parameters, region, account).deployment()
+    except RecursionError:
+        raise ConfigurationError(f"{file}:1: its resources name each other too deeply; expected fewer steps") from None
+    except DeclarationError as error:
+        raise ConfigurationError(f"{file}:1: {error}") from None
+
+
+class _Template:
+    def __init__(self, document: Document, given: Mapping[str, str], region: str, account: str) -> None:
+        if "Resources" not in document.data:
+            raise document.error("there are no Resources; expected a SAM or CloudFormation template")
+        self._document = document
+        self._warnings: list[Warned] = []
+        values = parameters_of(document, given)
+        stack = stack_name(document.file)
+        values.update(_pseudo(region, account, stack))
+        data = document.data
+        if sam.is_sam(document):
+            data = sam.transformed(document, dict(values), region, self._warnings)
+        self._resolver = Resolver(document, data, values, stack)
+        self._data = data
+        self._resources = {resource.logical_id: resource for resource in self._run_here()}
+        check_dependencies(document, data, self._resolver)
+
+    def deployment(self) -> Deployment:
+        """The whole."""
+        api_resources = self._of(*API_TYPES)
+        apis = Apis(api_resources, self._resolver.ref, self._warnings).all()
+        functions, away = self._functions(apis)
+        resolver = self._resolver
+        tables = tuple(make_table(table, resolver.name(name)) for name, table in self._of(*_TABLES).items())
+        self._check_names(apis, functions)
+        return Deployment(apis, functions, tables, self._not_run(away), self._outputs(), tuple(self._warnings))
+
+    def _of(self, *kinds: str) -> dict[str, Resource]:
+        return {name: resource for name, resource in self._resources.items() if resource.kind in kinds}
+
+    def _run_here(self) -> Iterator[Resource]:
+        for logical_id, resource in section(self._document, self._data, "Resources").items():
+            path = sam.resource_path(self._document, logical_id)
+            kind = _kind(self._document, logical_id, resource, path)
+            if kind in _RUN and self._resolver.exists(logical_id):
+                yield self._resource(logical_id, kind, resource, path)
+
+    def _resource(self, logical_id: str, kind: str, resource: dict[str, Any], path: tuple[Any, ...]) -> Resource:
+        metadata = resource.get("Metadata")
+        properties = self._resolver.resolve(resource.get("Properties") or {}, *path, "Properties")
+        if not isinstance(properties, dict):
+            raise self._document.error(f"Properties of {logical_id} are no mapping; expected one", *path, "Properties")
+        metadata = metadata if isinstance(metadata, dict) else {}
+        return Resource(logical_id, kind, properties, metadata, self._document, path)
+
+    def _functions(self, apis: tuple[ApiDefinition, ...]) -> tuple[tuple[FunctionDefinition, ...], set[str]]:
+        used = {route.function for api in apis for route in api.routes}
+        used |= {api.authorizer.function for api in apis if api.authorizer is not None}
+        layer_resources = self._of(_LAYER)
+        arns = {name: self._resolver.arn(name) for name in layer_resources}
+        layers = layers_of(layer_resources, arns, self._warnings)
+        functions: dict[str, FunctionDefinition] = {}
+        away = set()
+        for logical_id, resource in self._of(_FUNCTION).items():
+            name = self._resolver.name(logical_id)
+            made = self._function(resource, name, layers, needed=name in used)
+            if made is None:
+                away.add(logical_id)
+            elif name in functions:
+                raise resource.error(f"name {name} is that of {functions[name].logical_id} too; expected another")
+            else:
+                functions[name] = made
+        return tuple(functions.values()), away
+
+    def _function(
+        self, resource: Resource, name: str, layers: Mapping[str, Path], *, needed: bool
+    ) -> FunctionDefinition | None:
+        try:
+            return make_function(resource, name, layers, self._warnings)
+        except NotHere as reason:
+            if needed:
+                raise resource.error(f"{reason}; expected code beside the template", "Code") from None
+            text = f"function {resource.logical_id} is not run here: {reason}"
+            self._warnings.append(Warned(resource.where, text))
+            return None
+
+    def _check_names(self, apis: tuple[ApiDefinition, ...], functions: tuple[FunctionDefinition, ...]) -> None:
+        known = {function.name for function in functions}
+        for api in apis:
+            for route in api.routes:
+                if route.function not in known and "$" not in route.function:
+                    text = (
+                        f"route {route.key} has function {route.function}, which is not run here: it answers an error"
+                    )
+                    self._warnings.append(Warned(route.where, text))
+
+    def _not_run(self, away: set[str]) -> tuple[tuple[str, str], ...]:
+        found = []
+        for logical_id, resource in section(self._document, self._document.data, "Resources").items():
+            kind = resource["Type"]
+            here = self._resources.get(logical_id)
+            serverless = kind in sam.RUN and logical_id not in away
+            http = here is not None and here.kind == "AWS::ApiGatewayV2::Api" and not is_websocket(here)
+            if self._resolver.missing(logical_id) or serverless or kind in _SILENT:
+                continue
+            if here is None or logical_id in away or http:
+                found.append((logical_id, kind))
+        return tuple(found)
+
+    def _outputs(self) -> dict[str, str]:
+        outputs = {}
+        for name, output in section(self._document, self._data, "Outputs").items():
+            try:
+                value = self._output(name, output)
+            except ConfigurationError:
+                continue  # it may be of what is not run here
+            if value is not None:
+                outputs[name] = value
+        return outputs
+
+    def _output(self, name: str, output: Any) -> str | None:
+        if not isinstance(output, dict):
+            return None
+        condition = output.get("Condition")
+        if condition is not None and not self._resolver.condition(condition, "Outputs", name, "Condition"):
+            return None
+        return as_text(self._resolver.resolve(output.get("Value"), "Outputs", name, "Value"))
+
+
+def _kind(document: Document, logical_id: str, resource: Any, path: tuple[Any, ...]) -> str:
+    if logical_id.startswith("Fn::"):
+        raise document.error(f"{logical_id} is not done here; expected resources", *path)
+    kind = resource.get("Type") if isinstance(resource, dict) else None
+    if not isinstance(kind, str) or not re.match(r"[A-Za-z0-9]+::", kind):
+        raise document.error(f"resource {logical_id} has no Type; expected one such as AWS::Lambda::Function", *path)
+    return kind
+
+
+def _pseudo(region: str, account: str, stack: str) -> dict[str, Any]:
+    kind = "-us-gov" if region.startswith("us-gov-") else "-cn" if region.startswith("cn-") else ""
+    return {
+        "AWS::Region": region,
+        "AWS::AccountId": account,
+        "AWS::Partition": f"aws{kind}",
+        "AWS::URLSuffix": "amazonaws.com.cn" if kind == "-cn" else "amazonaws.com",
+        "AWS::StackName": stack,
+        "AWS::StackId": f"arn:aws{kind}:cloudformation:{region}:{account}:stack/{stack}/local",
+        "AWS::NotificationARNs": [],
+    }

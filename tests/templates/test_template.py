@@ -1,0 +1,124 @@
+"""From a template to what it says."""
+
+import pytest
+
+from trunkline.errors import ConfigurationError
+
+CLOUDFORMATION = """\
+Parameters:
+  TableName:
+    Type: String
+    Default: chat-connections
+Resources:
+  Socket:
+    Type: AWS::ApiGatewayV2::Api
+    Properties:
+      Name: Socket
+      ProtocolType: WEBSOCKET
+      RouteSelectionExpression: $request.body.action
+  ConnectRoute:
+    Type: AWS::ApiGatewayV2::Route
+    Properties:
+      ApiId: !Ref Socket
+      RouteKey: $connect
+      AuthorizationType: NONE
+      Target: !Join ['/', [integrations, !Ref ConnectInteg]]
+  ConnectInteg:
+    Type: AWS::ApiGatewayV2::Integration
+    Properties:
+      ApiId: !Ref Socket
+      IntegrationType: AWS_PROXY
+      IntegrationUri:
+        Fn::Sub: arn:aws:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${Connect.Arn}/invocations
+  Live:
+    Type: AWS::ApiGatewayV2::Deployment
+    DependsOn: [ConnectRoute]
+    Properties: {ApiId: !Ref Socket}
+  Stage:
+    Type: AWS::ApiGatewayV2::Stage
+    Properties: {StageName: Prod, ApiId: !Ref Socket, DeploymentId: !Ref Live}
+  Connections:
+    Type: AWS::DynamoDB::Table
+    Properties:
+      TableName: !Ref TableName
+      AttributeDefinitions: [{AttributeName: connectionId, AttributeType: S}]
+      KeySchema: [{AttributeName: connectionId, KeyType: HASH}]
+      ProvisionedThroughput: {ReadCapacityUnits: 5, WriteCapacityUnits: "5"}
+      SSESpecification: {SSEEnabled: true}
+  Connect:
+    Type: AWS::Lambda::Function
+    Properties:
+      Code: connect
+      Handler: app.handler
+      Runtime: nodejs12.x
+      MemorySize: 256
+      Role: !GetAtt Role.Arn
+      Environment:
+        Variables:
+          TABLE_NAME: !Ref TableName
+          ROLE: !GetAtt Role.Arn
+  Role:
+    Type: AWS::IAM::Role
+    Properties: {AssumeRolePolicyDocument: {}}
+  Permission:
+    Type: AWS::Lambda::Permission
+    DependsOn: Socket
+    Properties: {Action: lambda:InvokeFunction, FunctionName: !Ref Connect, Principal: apigateway.amazonaws.com}
+Outputs:
+  Uri:
+    Value: !Join ['', ['wss://', !Ref Socket, '.execute-api.', !Ref 'AWS::Region', '.amazonaws.com/', !Ref Stage]]
+"""
+
+
+def test_an_api_has_its_routes_and_stages(app):
+    (api,) = app(CLOUDFORMATION, "connect/").apis
+    assert (api.logical_id, api.name, api.select) == ("Socket", "Socket", "$request.body.action")
+    assert [(route.key, route.function, route.two_way, route.seconds) for route in api.routes] == [
+        ("$connect", "my-app-Connect", False, 29.0)
+    ]
+    assert [stage.name for stage in api.stages] == ["Prod"]
+
+
+def test_a_function_has_its_code_and_environment(app, tmp_path):
+    (function,) = app(CLOUDFORMATION, "connect/").functions
+    assert function.code == tmp_path / "my app" / "connect"
+    assert (function.name, function.runtime, function.handler) == ("my-app-Connect", "nodejs12.x", "app.handler")
+    assert (function.seconds, function.memory_mb, function.concurrency) == (3.0, 256, None)
+    assert function.environment == {
+        "TABLE_NAME": "chat-connections",
+        "ROLE": "arn:aws:iam::123456789012:role/my-app-Role",
+    }
+
+
+def test_a_table_is_what_create_table_takes(app):
+    (table,) = app(CLOUDFORMATION, "connect/", TableName="mine").tables
+    assert table.create == {
+        "TableName": "mine",
+        "AttributeDefinitions": [{"AttributeName": "connectionId", "AttributeType": "S"}],
+        "KeySchema": [{"AttributeName": "connectionId", "KeyType": "HASH"}],
+        "ProvisionedThroughput": {"ReadCapacityUnits": 5, "WriteCapacityUnits": 5},
+    }
+
+
+def test_what_is_not_run_is_listed_and_a_permission_is_not(app):
+    assert app(CLOUDFORMATION, "connect/").not_run == (("Role", "AWS::IAM::Role"),)
+
+
+def test_everything_says_where_it_is_declared(app, tmp_path):
+    deployment = app(CLOUDFORMATION, "connect/")
+    file = tmp_path / "my app" / "template.yaml"
+    assert deployment.apis[0].where == f"{file}:6"
+    assert deployment.apis[0].routes[0].where == f"{file}:12"
+    assert deployment.functions[0].where == f"{file}:41"
+    assert deployment.tables[0].where == f"{file}:33"
+
+
+def test_outputs_are_resolved(app):
+    deployment = app(CLOUDFORMATION, "connect/")
+    host = f"{deployment.apis[0].api_id}.execute-api.eu-west-1.amazonaws.com"
+    assert deployment.outputs == {"Uri": f"wss://{host}/Prod"}
+
+
+def test_a_template_without_resources_is_an_error(app):
+    with pytest.raises(ConfigurationError, match=r"template.yaml:1: there are no Resources; expected a SAM or"):
+        app("Description: nothing\n")
