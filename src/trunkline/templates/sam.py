@@ -102,7 +102,7 @@ def _prepare(
         implied = _events(document, logical_id, properties, warnings)
         for name in _LEFT_OUT:
             properties.pop(name, None)
-        _with_code(properties, _global_function(data))
+        _with_code(properties, _shared(data, "Function"))
     if "BuildMethod" in (resource.get("Metadata") or {}):
         text = f"{logical_id} has a BuildMethod; its code is run as it is: sam build writes the built template"
         warnings.append(Warned(document.where("Resources", logical_id, "Metadata", "BuildMethod"), text))
@@ -125,9 +125,10 @@ def _events(
     return implied
 
 
-def _global_function(data: dict[str, Any]) -> dict[str, Any]:
+def _shared(data: dict[str, Any], kind: str) -> dict[str, Any]:
+    """What Globals says of all resources of a kind."""
     found = data.get("Globals")
-    found = found.get("Function") if isinstance(found, dict) else None
+    found = found.get(kind) if isinstance(found, dict) else None
     return found if isinstance(found, dict) else {}
 
 
@@ -145,9 +146,8 @@ def _localise(properties: dict[str, Any], name: str) -> None:
 
 
 def _prepare_globals(data: dict[str, Any]) -> None:
-    _localise(_global_function(data), "CodeUri")
-    if isinstance(layers := (data.get("Globals") or {}).get("LayerVersion"), dict):
-        _localise(layers, "ContentUri")
+    _localise(_shared(data, "Function"), "CodeUri")
+    _localise(_shared(data, "LayerVersion"), "ContentUri")
 
 
 def _run(document: Document, data: dict[str, Any], parameters: dict[str, Any], region: str) -> dict[str, Any]:
@@ -166,7 +166,10 @@ def _run(document: Document, data: dict[str, Any], parameters: dict[str, Any], r
         # It asks a boto3 session for its region and for nothing else; a real one would read the user's profiles.
         session: Any = SimpleNamespace(region_name=region)
         translator = Translator({}, Parser(), boto_session=session)
-        made = translator.translate(data, parameters, passthrough_metadata=True)
+        try:
+            made = translator.translate(data, parameters, passthrough_metadata=True)
+        finally:
+            translator.metrics.publish()  # to nobody; it complains on stderr otherwise
         return undo_mark_unicode_str_in_template(made)  # type: ignore[no-any-return]
     except ExceptionWithMessage as error:
         raise _invalid(document, error) from None
