@@ -103,7 +103,7 @@ def _prepare(
         for name in _LEFT_OUT:
             properties.pop(name, None)
         _with_code(properties, _shared(data, "Function"))
-    if "BuildMethod" in (resource.get("Metadata") or {}):
+    if isinstance(metadata := resource.get("Metadata"), dict) and "BuildMethod" in metadata:
         text = f"{logical_id} has a BuildMethod; its code is run as it is: sam build writes the built template"
         warnings.append(Warned(document.where("Resources", logical_id, "Metadata", "BuildMethod"), text))
     _localise(properties, "CodeUri")
