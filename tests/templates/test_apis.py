@@ -63,8 +63,10 @@ PATH = "arn:aws:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions"
         ("fn", "fn"),
         ("'123456789012:function:fn:7'", "fn"),
         (
-            "!Join ['', ['arn:', !Ref 'AWS::Partition', ':apigateway:', !Ref 'AWS::Region', ':lambda:path/2015-03-31/functions/',"
-            " !GetAtt [Fn, Arn], /invocations]]",
+            (
+                "!Join ['', ['arn:', !Ref 'AWS::Partition', ':apigateway:', !Ref 'AWS::Region', ':lambda:path/2015-03-31/functions/',"
+                " !GetAtt [Fn, Arn], /invocations]]"
+            ),
             "fn",
         ),
     ],

@@ -9,8 +9,8 @@ from typing import Any
 from trunkline import limits
 from trunkline.model.api import CONNECT_ROUTE, Rate
 from trunkline.model.deployment import ApiDefinition, AuthorizerDefinition, RouteDefinition, StageDefinition, Warned
-from trunkline.templates.parameters import as_text
 from trunkline.templates.resource import Resource
+from trunkline.templates.sections import as_text
 from trunkline.templates.uris import function_name
 
 __all__ = ["API_TYPES", "Apis"]
@@ -198,7 +198,7 @@ class Apis:
 
 def is_websocket(api: Resource) -> bool:
     """Whether an Api's protocol is WEBSOCKET."""
-    return api.text("ProtocolType") == "WEBSOCKET"
+    return api.text("ProtocolType", "HTTP") == "WEBSOCKET"
 
 
 def _checked(resource: Resource, name: str) -> str:

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
+from trunkline.errors import ConfigurationError
 from trunkline.templates.document import Document
 from trunkline.templates.intrinsics import Resolver
-from trunkline.templates.parameters import section
+from trunkline.templates.sections import section
 
 __all__ = ["check_dependencies"]
 
@@ -56,10 +57,17 @@ def _names(value: Any, resolver: Resolver) -> Iterator[str]:
     elif isinstance(value, dict):
         for key, each in value.items():
             if key == "Fn::If" and isinstance(each, list) and len(each) == 3:
-                yield from _names(each[1 if resolver.condition(each[0]) else 2], resolver)
+                yield from _names(_taken(each, resolver), resolver)
             else:
                 yield from _named_by(key, each)
                 yield from _names(each, resolver)
+
+
+def _taken(branches: list[Any], resolver: Resolver) -> Any:
+    try:
+        return branches[1 if resolver.condition(branches[0]) else 2]
+    except ConfigurationError:
+        return None  # what is run here says so itself, and the rest need not be right
 
 
 def _named_by(key: str, argument: Any) -> Iterator[str]:
@@ -71,4 +79,6 @@ def _named_by(key: str, argument: Any) -> Iterator[str]:
     elif key == "Fn::GetAtt":
         yield first.split(".")[0]
     elif key == "Fn::Sub":
-        yield from _PLACEHOLDER.findall(first)
+        given = argument[1] if isinstance(argument, list) and len(argument) == 2 else None
+        own = given if isinstance(given, dict) else {}
+        yield from (name for name in _PLACEHOLDER.findall(first) if name not in own)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +47,12 @@ class Document:
     def error(self, text: str, *path: Any) -> ConfigurationError:
         """What is wrong with a value."""
         return ConfigurationError(f"{self.where(*path)}: {text}")
+
+    def unknown(self, what: str, name: Any, known: Iterable[str], *path: Any) -> ConfigurationError:
+        """That there is nothing of a name, and which name may have been meant."""
+        near = get_close_matches(str(name), known, 1)
+        meant = f"; did you mean {near[0]}?" if near else f"; expected one of {', '.join(known) or 'none'}"
+        return self.error(f"there is no {what} {name!r}{meant}", *path)
 
 
 @dataclass(slots=True)

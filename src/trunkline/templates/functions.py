@@ -9,8 +9,8 @@ from typing import Any
 from trunkline.model.deployment import Warned
 from trunkline.model.functions import FunctionDefinition
 from trunkline.templates.code import NotHere, local_code
-from trunkline.templates.parameters import as_text
 from trunkline.templates.resource import Resource
+from trunkline.templates.sections import as_text
 
 __all__ = ["layers_of", "make_function"]
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from difflib import get_close_matches
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from trunkline.templates.conditions import Conditions, UnderWay
 from trunkline.templates.document import Document
-from trunkline.templates.parameters import as_text, section
 from trunkline.templates.physical import NAMED_BY, Names
+from trunkline.templates.sections import as_text, resource_path, section
 
 __all__ = ["NO_VALUE", "Resolver"]
 
@@ -35,10 +34,9 @@ class Resolver:
         self.data = data
         self._parameters = parameters
         self._resources = section(document, data, "Resources")
-        self._conditions = section(document, data, "Conditions")
-        self._decided: dict[str, bool] = {}
+        self._under_way = UnderWay(document)
+        self._conditions = Conditions(document, section(document, data, "Conditions"), self.resolve, self._under_way)
         self._named: dict[str, str | None] = {}
-        self._under_way: list[str] = []
         self._left = MAX_TEXT
         self._names = Names(
             stack,
@@ -94,12 +92,7 @@ class Resolver:
 
     def condition(self, name: Any, *path: Any) -> bool:
         """Whether a condition of the template holds."""
-        if not isinstance(name, str) or name not in self._conditions:
-            raise self._unknown("condition", name, self._conditions, path)
-        if name not in self._decided:
-            with self._once(f"condition {name}", ("Conditions", name)):
-                self._decided[name] = self._decide(self._conditions[name], ("Conditions", name))
-        return self._decided[name]
+        return self._conditions.holds(name, *path)
 
     def exists(self, logical_id: str) -> bool:
         """Whether the template has a resource, under its conditions."""
@@ -132,7 +125,7 @@ class Resolver:
 
     def _name_of(self, logical_id: str) -> str | None:
         if logical_id not in self._named:
-            with self._once(logical_id, ("Resources", logical_id)):
+            with self._under_way.once(logical_id, *resource_path(self.document, logical_id)):
                 self._named[logical_id] = self._given_name(logical_id)
         return self._named[logical_id]
 
@@ -144,7 +137,7 @@ class Resolver:
         key = NAMED_BY.get(kind)
         if key is None or not isinstance(properties, dict) or key not in properties:
             return None
-        path = ("Resources", logical_id, "Properties", key)
+        path = (*resource_path(self.document, logical_id), "Properties", key)
         resolved = self.resolve(properties[key], *path)
         return None if resolved is NO_VALUE or resolved is None else self.text(resolved, *path)
 
@@ -153,17 +146,6 @@ class Resolver:
         if not isinstance(properties, dict) or "FunctionName" not in properties:
             return None
         return self.text(properties["FunctionName"], "Resources", logical_id, "Properties", "FunctionName")
-
-    @contextmanager
-    def _once(self, what: str, path: tuple[Any, ...]) -> Iterator[None]:
-        if what in self._under_way:
-            circle = " -> ".join([*self._under_way[self._under_way.index(what) :], what])
-            raise self.document.error(f"circular reference: {circle}; expected one that ends", *path)
-        self._under_way.append(what)
-        try:
-            yield
-        finally:
-            self._under_way.pop()
 
     def _call(self, name: str, argument: Any, path: tuple[Any, ...]) -> Any:
         if name == "Fn::ImportValue":
@@ -177,11 +159,6 @@ class Resolver:
             )
         return function(argument, path)
 
-    def _unknown(self, what: str, name: Any, known: Mapping[str, Any], path: tuple[Any, ...]) -> Exception:
-        near = get_close_matches(str(name), known, 1)
-        meant = f"; did you mean {near[0]}?" if near else f"; expected one of {', '.join(known) or 'none'}"
-        return self.document.error(f"there is no {what} {name!r}{meant}", *path)
-
     def _ref(self, name: Any, path: tuple[Any, ...]) -> Any:
         if name == "AWS::NoValue":
             return NO_VALUE
@@ -194,7 +171,7 @@ class Resolver:
     def _resource(self, name: str, path: tuple[Any, ...]) -> str:
         if name not in self._resources:
             known = {**dict.fromkeys(self._parameters), **self._resources}
-            raise self._unknown("parameter or resource", name, known, path)
+            raise self.document.unknown("parameter or resource", name, known, *path)
         if not self.exists(name):
             raise self.document.error(f"resource {name} is not there under its Condition; expected an Fn::If", *path)
         return name
@@ -279,11 +256,11 @@ class Resolver:
             if not isinstance(found, dict) or key not in found:
                 if len(argument) == 4 and isinstance(argument[3], dict) and "DefaultValue" in argument[3]:
                     return self.resolve(argument[3]["DefaultValue"], *path, 3, "DefaultValue")
-                raise self._unknown(
+                raise self.document.unknown(
                     "map" if depth == 0 else f"key of map {keys[0]}",
                     key,
                     found if isinstance(found, dict) else {},
-                    path,
+                    *path,
                 )
             found = found[key]
         return found
@@ -306,23 +283,6 @@ class Resolver:
 
     def _to_json(self, argument: Any, path: tuple[Any, ...]) -> str:
         return self._counted(json.dumps(self.resolve(argument, *path), separators=(",", ":")), path)
-
-    def _decide(self, value: Any, path: tuple[Any, ...]) -> bool:
-        name, argument = next(iter(value.items())) if isinstance(value, dict) and len(value) == 1 else ("", None)
-        path = (*path, name)
-        if name == "Condition":
-            return self.condition(argument, *path)
-        if name == "Fn::Equals" and isinstance(argument, list) and len(argument) == 2:
-            left, right = (self.resolve(each, *path, index) for index, each in enumerate(argument))
-            return (as_text(left) or left) == (as_text(right) or right)
-        if name == "Fn::Not" and isinstance(argument, list) and len(argument) == 1:
-            return not self._decide(argument[0], (*path, 0))
-        if name in {"Fn::And", "Fn::Or"} and isinstance(argument, list) and argument:
-            every = all if name == "Fn::And" else any
-            return every(self._decide(each, (*path, index)) for index, each in enumerate(argument))
-        raise self.document.error(
-            "this is no condition; expected Fn::Equals, Fn::Not, Fn::And, Fn::Or or Condition", *path
-        )
 
 
 def _described(value: Any) -> str:

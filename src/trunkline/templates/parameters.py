@@ -7,25 +7,9 @@ from typing import Any
 
 from trunkline.errors import ConfigurationError
 from trunkline.templates.document import Document
+from trunkline.templates.sections import as_text, section
 
-__all__ = ["as_text", "parameters_of", "section"]
-
-
-def as_text(value: Any) -> str | None:
-    """A scalar as CloudFormation writes it; None for what is none."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value) if isinstance(value, str | int | float) else None
-
-
-def section(document: Document, data: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """A part of a template that maps names to mappings; empty where it is not there."""
-    found = data.get(name)
-    if found is None:
-        return {}
-    if not isinstance(found, dict):
-        raise document.error(f"{name} is {type(found).__name__}; expected a mapping of names", name)
-    return found
+__all__ = ["parameters_of"]
 
 
 def parameters_of(document: Document, given: Mapping[str, str]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from trunkline.errors import ConfigurationError
 from trunkline.templates.document import Document
-from trunkline.templates.parameters import as_text
+from trunkline.templates.sections import as_text
 
 __all__ = ["Resource"]
 

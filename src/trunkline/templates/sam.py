@@ -15,9 +15,9 @@ from trunkline.model.deployment import Warned
 from trunkline.templates.code import LOCAL_BUCKET
 from trunkline.templates.document import Document
 from trunkline.templates.loader import needed
-from trunkline.templates.parameters import section
+from trunkline.templates.sections import resource_path, section
 
-__all__ = ["RUN", "is_sam", "resource_path", "transformed"]
+__all__ = ["RUN", "is_sam", "transformed"]
 
 _SERVERLESS = "AWS::Serverless::"
 _TRANSFORM = "AWS::Serverless-2016-10-31"
@@ -61,26 +61,6 @@ def transformed(document: Document, parameters: dict[str, Any], region: str, war
     made = _run(document, data, parameters, region)
     made["Resources"] = {**kept_aside, **made.get("Resources", {})}
     return made
-
-
-def resource_path(document: Document, logical_id: str) -> tuple[Any, ...]:
-    """Where a resource, or what SAM made it of, stands in the document.
-
-    What is made is called like its maker with something behind, so the longest such name is its maker.
-    """
-    written = section(document, document.data, "Resources")
-    if logical_id in written:
-        return ("Resources", logical_id)
-    makers = [name for name in written if logical_id.startswith(name)]
-    if not makers:
-        return ("Resources",)
-    maker = max(makers, key=len)
-    properties = written[maker].get("Properties") if isinstance(written[maker], dict) else None
-    routes = properties.get("Routes") if isinstance(properties, dict) else None
-    for key in routes if isinstance(routes, dict) else ():
-        if logical_id.startswith(f"{maker}{key.lstrip('$').capitalize()}"):
-            return ("Resources", maker, "Properties", "Routes", key)
-    return ("Resources", maker)
 
 
 def _copied(value: Any) -> Any:

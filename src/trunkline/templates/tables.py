@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from trunkline.model.tables import TableDefinition
-from trunkline.templates.parameters import as_text
 from trunkline.templates.resource import Resource
+from trunkline.templates.sections import as_text
 
 __all__ = ["make_table"]
 

@@ -18,9 +18,10 @@ from trunkline.templates.document import Document
 from trunkline.templates.functions import layers_of, make_function
 from trunkline.templates.intrinsics import Resolver
 from trunkline.templates.loader import load_document
-from trunkline.templates.parameters import as_text, parameters_of, section
+from trunkline.templates.parameters import parameters_of
 from trunkline.templates.physical import stack_name
 from trunkline.templates.resource import Resource
+from trunkline.templates.sections import as_text, resource_path, section
 from trunkline.templates.tables import make_table
 
 __all__ = ["load_template"]
@@ -78,7 +79,7 @@ class _Template:
 
     def _run_here(self) -> Iterator[Resource]:
         for logical_id, resource in section(self._document, self._data, "Resources").items():
-            path = sam.resource_path(self._document, logical_id)
+            path = resource_path(self._document, logical_id)
             kind = _kind(self._document, logical_id, resource, path)
             if kind in _RUN and self._resolver.exists(logical_id):
                 yield self._resource(logical_id, kind, resource, path)
