@@ -109,6 +109,12 @@ def test_a_signature_in_the_query_names_its_key():
     assert presign().verify() is KEY
 
 
+def test_a_verifier_knows_the_signatures_of_its_own_service_alone():
+    functions = Verifier([KEY], "us-east-1", "lambda")
+    assert sign(service="lambda").verify(functions) is KEY
+    assert refusal(sign(), functions) == (INVALID, "Credential should be scoped to correct service: 'lambda'.")
+
+
 def test_a_session_has_its_token_in_the_header_or_the_query():
     assert sign(key_id="ASIAGUEST", token=TOKEN).verify() is GUEST
     assert presign(key_id="ASIAGUEST", token=TOKEN).verify() is GUEST

@@ -10,8 +10,8 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache, partial
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import unquote
 
 from trunkline import clock, limits
@@ -27,9 +27,9 @@ from trunkline.gateway.answers import (
     iso,
     refused,
 )
+from trunkline.gateway.callers import Callers, is_by_a_page
 from trunkline.gateway.keys import needs_keys
 from trunkline.gateway.signatures import SignatureError, Verifier
-from trunkline.model.addresses import authority, is_loopback
 from trunkline.model.policies import Decision, evaluate
 from trunkline.wire.frames import check_message_size, encode_message
 
@@ -52,9 +52,6 @@ _AWS_HOST = re.compile(r"([^.]+)\.execute-api\..+")
 _ACTION = "execute-api:ManageConnections"
 _ANY_CONNECTION = "@connections/{connectionId}"  # literally so: a policy cannot name a connection
 _METHODS = frozenset({"POST", "GET", "DELETE"})
-_BY_A_PAGE = frozenset({"origin", "sec-fetch-site"})
-_BY_A_PROXY = frozenset({"forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"})
-_is_this_machine = lru_cache(maxsize=1024)(is_loopback)
 
 
 class _Refusal(Exception):  # noqa: N818
@@ -63,11 +60,6 @@ class _Refusal(Exception):  # noqa: N818
     def __init__(self, answer: Answer) -> None:
         super().__init__(answer)
         self.answer = answer
-
-
-class _Host(NamedTuple):
-    api_id: str = ""  # of the Api that it names, if it names one
-    is_public: bool = False
 
 
 class Management:
@@ -99,9 +91,8 @@ class Management:
         self._check_id = check_id
         self._verifier = verifier
         self._admission = admission
-        self._verifying = verifying
-        self._hosts = frozenset(host.lower() for host in hosts)
-        self._host = lru_cache(maxsize=256)(self._look_at_host)
+        self._callers = Callers(admission, _AWS_HOST, verifying=verifying, hosts=hosts)
+        self._host = self._callers.host
 
     def respond(self, request: HttpRequest, stages: Mapping[str, Stage]) -> Answer | Later:
         """The answer, or what to call and wait for to get it."""
@@ -145,7 +136,7 @@ class Management:
         """The Api and the id of the connection that a call is about; raises _Refusal."""
         named = request.named
         host = self._host(named.get("host", ""))
-        if host is None or not _BY_A_PAGE.isdisjoint(named):
+        if host is None or is_by_a_page(named):
             raise _Refusal(forbidden())
         parts = request.path.split("/")
         if len(parts) != 4 or parts[2] not in _CONNECTIONS or not all(parts[1:]) or request.method not in _METHODS:
@@ -156,27 +147,9 @@ class Management:
         connection_id = parts[3].replace("%3D", "=")  # what clients write, and cheaper than to decode everything
         if "%" in connection_id:
             connection_id = unquote(parts[3])
-        if host.is_public or not self._trusts(request, named):
+        if host.is_public or not self._callers.trusts(request):
             self._authenticate(request, named, stage.api, connection_id)
         return stage.api, connection_id
-
-    def _look_at_host(self, header: str) -> _Host | None:
-        """What a Host says; None for one that is not ours."""
-        name, _ = authority(header, "https")
-        if aws := _AWS_HOST.fullmatch(name):
-            return _Host(aws[1])
-        if is_loopback(name):
-            return _Host()
-        return _Host(is_public=True) if name in self._hosts else None
-
-    def _trusts(self, request: HttpRequest, named: Mapping[str, str]) -> bool:
-        """Whether nobody has to sign: in development, on this machine, and not for somebody else."""
-        return (
-            not self._verifying
-            and self._admission.loopback
-            and _is_this_machine(request.peer)
-            and _BY_A_PROXY.isdisjoint(named)
-        )
 
     def _authenticate(
         self, request: HttpRequest, named: Mapping[str, str], api: CompiledApi, connection_id: str

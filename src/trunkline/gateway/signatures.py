@@ -25,7 +25,6 @@ from trunkline.gateway.keys import Key
 __all__ = ["SignatureError", "Verifier"]
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
-_SERVICE = "execute-api"
 _TERMINATOR = "aws4_request"
 _SKEW_SECONDS = 300
 _EXPIRES_SECONDS = 604_800
@@ -58,17 +57,18 @@ class SignatureError(Exception):
 
 
 class Verifier:
-    """Checks signatures of known keys, for one region.
+    """Checks signatures of known keys, for one region and service.
 
     Args:
         keys: whose signatures are known; None where nobody has said it yet.
-        region: the only one that a signature may be for.
+        region, service: the only ones that a signature may be for.
     """
 
-    def __init__(self, keys: Iterable[Key] | None, region: str) -> None:
+    def __init__(self, keys: Iterable[Key] | None, region: str, service: str = "execute-api") -> None:
         self.is_configured = keys is not None
         self._keys = {key.access_key_id: key for key in keys or ()}
         self._region = region
+        self._service = service
         self._nobody = Key("", secrets.token_hex(20), secrets.token_hex(20))
 
     def verify(self, method: str, path: str, query: str, headers: Sequence[tuple[str, str]], body: bytes) -> Key:
@@ -85,7 +85,7 @@ class Verifier:
         claim = _claim_of_query(pairs) if any(name in _IN_QUERY for name, _ in pairs) else _claim_of_header(named)
         if claim.in_query and "authorization" in named:
             raise SignatureError(_INVALID, "Only one of the Authorization header and the query string may be signed.")
-        _check_scope(claim, self._region)
+        _check_scope(claim, self._region, self._service)
         _check_time(claim, clock.now_ms() / 1000)
         key = self._keys.get(claim.access_key_id)
         token = claim.token if claim.in_query else "".join(named.get("x-amz-security-token", ()))
@@ -185,13 +185,13 @@ def _hashed(header: str) -> str:
 # What has to be so, whoever signed.
 
 
-def _check_scope(claim: _Claim, region: str) -> None:
-    day, given_region, service, terminator = claim.scope
+def _check_scope(claim: _Claim, region: str, service: str) -> None:
+    day, given_region, given_service, terminator = claim.scope
     wrong = []
     if given_region != region:
         wrong.append(f"Credential should be scoped to a valid region, not '{given_region[:64]}'.")
-    if service != _SERVICE:
-        wrong.append(f"Credential should be scoped to correct service: '{_SERVICE}'.")
+    if given_service != service:
+        wrong.append(f"Credential should be scoped to correct service: '{service}'.")
     if terminator != _TERMINATOR:
         wrong.append(f"Credential should be scoped with a valid terminator: '{_TERMINATOR}'.")
     if day != claim.stamp[:8]:
@@ -230,11 +230,11 @@ def _stamp(seconds: float) -> str:
 
 def _is_right(key: Key, claim: _Claim, canonical: str, token: str) -> tuple[bool, bool]:
     """Whether token and signature are the key's; both are looked at, whatever the first is."""
-    day, region, _, _ = claim.scope
+    day, region, service, _ = claim.scope
     scope = "/".join(claim.scope)
     digest = sha256(canonical.encode("latin-1")).hexdigest()
     to_sign = f"{_ALGORITHM}\n{claim.stamp}\n{scope}\n{digest}".encode("latin-1")
-    signature = hmac.digest(_signing_key(key.secret, day, region), to_sign, "sha256").hex()
+    signature = hmac.digest(_signing_key(key.secret, day, region, service), to_sign, "sha256").hex()
     return (
         hmac.compare_digest((key.session_token or "").encode(), token.encode()),
         hmac.compare_digest(signature.encode(), claim.signature.encode()),
@@ -242,9 +242,9 @@ def _is_right(key: Key, claim: _Claim, canonical: str, token: str) -> tuple[bool
 
 
 @lru_cache(maxsize=256)
-def _signing_key(secret: str, day: str, region: str) -> bytes:
+def _signing_key(secret: str, day: str, region: str, service: str) -> bytes:
     key = f"AWS4{secret}".encode()
-    for part in (day, region, _SERVICE, _TERMINATOR):
+    for part in (day, region, service, _TERMINATOR):
         key = hmac.digest(key, part.encode(), "sha256")
     return key
 
