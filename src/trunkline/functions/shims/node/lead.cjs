@@ -1,0 +1,87 @@
+// Leads a function's HTTPS connections for AWS's names to this machine; Host and path stay as they are.
+//
+// Loaded with --require. It works at the lowest level that every HTTP client of Node shares, `tls.connect`: what it
+// hands out is a plain connection to this machine where what is there speaks plain HTTP. The variables are those of
+// ../python/sitecustomize.py, and one more: AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI has the stage that is meant by
+// a call without one (the second JavaScript SDK does not read such variables).
+'use strict';
+
+const https = require('node:https');
+const { syncBuiltinESMExports } = require('node:module');
+const net = require('node:net');
+const tls = require('node:tls');
+
+const EXECUTE_API = /^(?:[a-z0-9-]+\.)?execute-api\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?$/;
+const NO_API = /^execute-api\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?$/;
+const SERVICE = /^(dynamodb|lambda)\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?$/;
+const environment = process.env;
+
+function place(url) {
+  if (!url || !URL.canParse(url)) return null;
+  const { protocol, hostname, port } = new URL(url);
+  const plain = protocol !== 'https:';
+  return { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port) || (plain ? 80 : 443), plain };
+}
+
+const here = place(environment.TRUNKLINE_LEAD_TO && `http://${environment.TRUNKLINE_LEAD_TO}`);
+const names = new Set((environment.TRUNKLINE_LEAD_NAMES || '').toLowerCase().split(',').filter(Boolean));
+const services = {
+  dynamodb: place(environment.AWS_ENDPOINT_URL_DYNAMODB),
+  lambda: place(environment.AWS_ENDPOINT_URL_LAMBDA),
+};
+const management = environment.AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI;
+const stage = management && URL.canParse(management) ? new URL(management).pathname.replace(/\/$/, '') : '';
+
+function led(name) {
+  const lower = String(name || '').toLowerCase().replace(/\.$/, '');
+  const service = SERVICE.exec(lower);
+  if (service) return services[service[1]];
+  return names.has(lower) || EXECUTE_API.test(lower) ? here : null;
+}
+
+const secure = tls.connect;
+
+// As `tls.connect` takes them: (options), (port, host, options) or fewer, and a callback.
+function named(args) {
+  const listener = args.findLast((argument) => typeof argument === 'function');
+  const options = Object.assign({}, ...args.filter((argument) => argument && typeof argument === 'object'));
+  if (typeof args[0] !== 'object') options.port = args[0];
+  if (typeof args[1] === 'string') options.host = args[1];
+  return { options, listener };
+}
+
+function plain(to, options, listener) {
+  const socket = net.connect({ host: to.host, port: to.port, signal: options.signal });
+  Object.assign(socket, { encrypted: true, authorized: true, alpnProtocol: false, servername: options.servername });
+  socket.getPeerCertificate = () => ({});
+  socket.getProtocol = () => 'TLSv1.3';
+  socket.getSession = () => undefined;
+  socket.isSessionReused = () => false;
+  if (listener) socket.once('secureConnect', listener);
+  socket.once('connect', () => socket.emit('secureConnect'));
+  return socket;
+}
+
+tls.connect = function connect(...args) {
+  const { options, listener } = named(args);
+  const to = options.socket || Number(options.port) !== 443 ? null : led(options.host || options.servername);
+  if (!to) return secure.apply(this, args);
+  if (to.plain) return plain(to, options, listener);
+  return secure.call(this, { ...options, host: to.host, port: to.port, servername: to.host }, listener);
+};
+
+// A call that names neither Api nor stage is given the stage.
+function staged(request) {
+  return function requested(...args) {
+    const [options] = args;
+    const name = options && (options.hostname || options.host);
+    if (stage && NO_API.test(String(name || '')) && /^\/(?:@|%40)connections\//.test(options.path || '')) {
+      args[0] = Object.assign(Object.create(Object.getPrototypeOf(options)), options, { path: stage + options.path });
+    }
+    return request.apply(this, args);
+  };
+}
+
+https.request = staged(https.request);
+https.get = staged(https.get);
+syncBuiltinESMExports();

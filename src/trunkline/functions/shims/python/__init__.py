@@ -1,0 +1,1 @@
+"""A folder for PYTHONPATH: the interpreter runs its `sitecustomize` before anything else."""
