@@ -114,6 +114,13 @@ def cdk():
     }  # fmt: skip
 
 
+def test_an_asset_of_cdk_is_found_by_its_hash_where_the_template_does_not_name_it(app, tmp_path):
+    template = cdk()
+    del template["Resources"]["ConnectD6C3A1B2"]["Metadata"]
+    deployment = app(json.dumps(template), "asset.0a1b/", name="Stack.template.json")
+    assert deployment.functions[0].code == tmp_path / "my app" / "asset.0a1b"
+
+
 def test_what_cdk_synthesises_is_run_with_its_assets(app, tmp_path):
     deployment = app(json.dumps(cdk(), indent=1), "asset.0a1b/", name="Stack.template.json")
     assert deployment.functions[0].code == tmp_path / "my app" / "asset.0a1b"

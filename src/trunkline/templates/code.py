@@ -40,9 +40,18 @@ def _beside(resource: Resource, key: str, code: Any) -> Path:
     if not isinstance(address, str):
         raise resource.error(f"{key} is {code!r}; expected a folder or a zip file", key)
     name = address.rsplit("/", 1)[-1]
-    if name.endswith(".zip") and (resource.document.file.parent / name).exists():
-        return _confined(resource, key, name)
+    # The Serverless Framework leaves its zip files there by their names, CDK its folders by their hashes.
+    for beside in (name, f"asset.{name}", f"asset.{name.removesuffix('.zip')}"):
+        if name.endswith(".zip") and _is_there(resource.document.file.parent / beside):
+            return _confined(resource, key, beside)
     raise NotHere(f"its code is in S3, {address}, and there is no {name} beside the template")
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
 
 
 def _confined(resource: Resource, key: str, text: Any) -> Path:
