@@ -61,3 +61,9 @@ def test_everybody_signs_once_others_can_reach_the_door():
 def test_a_browser_gives_itself_away(name):
     assert is_by_a_page(request((name, "null")).named)
     assert not is_by_a_page(request().named)
+
+
+def test_a_policy_may_ask_where_a_call_comes_from():
+    context = callers().context(request(("User-Agent", "curl"), peer="192.0.2.1"))
+    assert context.keys() == {"aws:SourceIp", "aws:UserAgent", "aws:CurrentTime", "aws:EpochTime"}
+    assert (context["aws:SourceIp"], context["aws:UserAgent"]) == ("192.0.2.1", "curl")

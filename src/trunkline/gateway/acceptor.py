@@ -12,6 +12,7 @@ from trunkline.gateway.answers import Answer, too_large
 from trunkline.gateway.authorizers import two_authorizations
 from trunkline.gateway.connection import Connection
 from trunkline.gateway.http import HttpResponse, encode
+from trunkline.gateway.invocations import is_invocation, payload_too_large
 from trunkline.gateway.management import is_management
 from trunkline.gateway.request_reader import GoOn, HttpRequest, Item, Refusal, RequestReader, Upgrade
 from trunkline.gateway.throttling import too_many
@@ -254,8 +255,11 @@ class Acceptor(asyncio.BufferedProtocol):
             self._refuse(cast("Refusal", item))
 
     def _refuse(self, refusal: Refusal) -> None:
-        if refusal.status == 413 and self._upgrades and is_management(refusal.path):
+        large = refusal.status == 413 and self._upgrades
+        if large and is_management(refusal.path):
             self._send_last(too_large())
+        elif large and self._gateway.invocations is not None and is_invocation(refusal.path):
+            self._send_last(payload_too_large(limits.MESSAGE_BYTES))
         else:
             self._send_last(HttpResponse.text(refusal.status, refusal.text, refusal.headers))
 

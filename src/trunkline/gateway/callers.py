@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from trunkline import clock
+from trunkline.gateway.answers import iso
 from trunkline.model.addresses import authority, is_loopback
 
 if TYPE_CHECKING:
@@ -63,6 +66,16 @@ class Callers:
             and _is_this_machine(request.peer)
             and _BY_A_PROXY.isdisjoint(request.named)
         )
+
+    def context(self, request: HttpRequest) -> dict[str, str]:
+        """What the conditions of a caller's policy may ask for."""
+        now = clock.now()
+        return {
+            "aws:SourceIp": self._admission.source(request.peer, request.values("x-forwarded-for")),
+            "aws:UserAgent": request.header("user-agent") or "",
+            "aws:CurrentTime": iso(datetime.fromtimestamp(now, UTC)),
+            "aws:EpochTime": str(int(now)),
+        }
 
 
 def is_by_a_page(named: Mapping[str, str]) -> bool:

@@ -63,7 +63,7 @@ def encode(response: HttpResponse, *, head_only: bool = False, last: str = "") -
         if "\r" in value or "\n" in value or "\0" in value:
             raise ValueError(f"header {name} has a control character: {value!r}")
         lines.append(f"{name}: {value}")
-    if response.status != 304:
+    if response.status not in {204, 304}:
         lines.append(f"content-length: {len(response.body)}")
     if response.close:
         lines.append("connection: close")

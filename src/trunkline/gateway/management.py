@@ -9,12 +9,11 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import unquote
 
-from trunkline import clock, limits
+from trunkline import limits
 from trunkline.errors import InvalidConnectionId, SendError, Throttled
 from trunkline.gateway.answers import (
     Answer,
@@ -24,7 +23,6 @@ from trunkline.gateway.answers import (
     forbidden,
     gone,
     internal_error,
-    iso,
     refused,
 )
 from trunkline.gateway.callers import Callers, is_by_a_page
@@ -148,12 +146,10 @@ class Management:
         if "%" in connection_id:
             connection_id = unquote(parts[3])
         if host.is_public or not self._callers.trusts(request):
-            self._authenticate(request, named, stage.api, connection_id)
+            self._authenticate(request, stage.api, connection_id)
         return stage.api, connection_id
 
-    def _authenticate(
-        self, request: HttpRequest, named: Mapping[str, str], api: CompiledApi, connection_id: str
-    ) -> None:
+    def _authenticate(self, request: HttpRequest, api: CompiledApi, connection_id: str) -> None:
         try:
             key = self._verifier.verify(request.method, request.path, request.query, request.headers, request.body)
             self._check_id(connection_id)  # before the policy is asked, as API Gateway does it
@@ -162,20 +158,11 @@ class Management:
         except InvalidConnectionId as error:
             raise _Refusal(failure(error, connection_id)) from None
         if key.policy is not None:
-            context = self._context(request, named)
+            context = self._callers.context(request)
             resource = f"{api.api_id}/{api.stage}/{request.method}/{_ANY_CONNECTION}"
             decision = evaluate(key.policy, _ACTION, f"{api.execute_arn}:{resource}", context)
             if decision is not Decision.ALLOW:
                 raise _Refusal(denied(key, _ACTION, f"{_masked(api.execute_arn)}:{resource}", decision))
-
-    def _context(self, request: HttpRequest, named: Mapping[str, str]) -> dict[str, str]:
-        now = clock.now()
-        return {
-            "aws:SourceIp": self._admission.source(request.peer, request.values("x-forwarded-for")),
-            "aws:UserAgent": named.get("user-agent", ""),
-            "aws:CurrentTime": iso(datetime.fromtimestamp(now, UTC)),
-            "aws:EpochTime": str(int(now)),
-        }
 
 
 def _masked(arn: str) -> str:

@@ -17,6 +17,7 @@ from trunkline.gateway.admission import Admission
 from trunkline.gateway.drain import drain
 from trunkline.gateway.hangups import find_dead_peers
 from trunkline.gateway.http import HttpResponse
+from trunkline.gateway.invocations import is_invocation
 from trunkline.gateway.management import is_management
 from trunkline.gateway.request_reader import HttpRequest
 from trunkline.gateway.static_files import StaticFiles
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from trunkline.connections.base import Registry
     from trunkline.gateway.connection import Connection
+    from trunkline.gateway.invocations import Invocations
     from trunkline.gateway.journal import Journal
     from trunkline.gateway.management import Later, Management
     from trunkline.gateway.output import Output
@@ -60,6 +62,7 @@ class Gateway:
         web: folder of static files, or None.
         admission: who is let in; None for the rules without caps, proxies and further origins.
         management: answers calls about connections; None refuses them.
+        invocations: answers calls of functions; None has none.
         journal: is told of every connection that is accepted and of its end; None keeps none.
         context: what context variables hold where handlers run.
     """
@@ -73,6 +76,7 @@ class Gateway:
         web: Path | None = None,
         admission: Admission | None = None,
         management: Management | None = None,
+        invocations: Invocations | None = None,
         journal: Journal | None = None,
         context: contextvars.Context | None = None,
     ) -> None:
@@ -83,6 +87,7 @@ class Gateway:
         self.connections = connections
         self.admission = admission or Admission()
         self.management = management
+        self.invocations = invocations
         self.journal = journal
         self.context = context if context is not None else contextvars.copy_context()
         self.buffer = memoryview(bytearray(limits.READ_BYTES))
@@ -145,6 +150,8 @@ class Gateway:
         if is_management(request.path):
             answer = self.manage(request)
             return answer if isinstance(answer, HttpResponse) else await answer()
+        if self.invocations is not None and is_invocation(request.path):
+            return await self.invocations.respond(request)
         if self.stage_of(request.path) is not None:
             return HttpResponse.text(
                 426,
@@ -238,6 +245,8 @@ class Gateway:
             door.leave()
         await drain(self, code, reason, seconds)
         await self._last_answers(min(seconds, limits.CLOSE_SECONDS))
+        if self.invocations is not None:
+            await self.invocations.close(0 if self.hurried else min(seconds, limits.CLOSE_SECONDS))
         for server in self._admin_servers:  # until now they said that the node is not ready
             server.close()
         for door in list(self.doors):
