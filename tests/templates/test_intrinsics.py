@@ -215,8 +215,8 @@ def test_texts_that_double_are_cut_off(app):
 
 def test_resources_that_name_each_other_too_deeply_are_an_error(app):
     buckets = "".join(
-        f"  B{n}: {{Type: AWS::S3::Bucket, Properties: {{BucketName: !Ref B{n + 1}}}}}\n" for n in range(1000)
+        f"  B{n}: {{Type: AWS::S3::Bucket, Properties: {{BucketName: !Ref B{n + 1}}}}}\n" for n in range(900)
     )
-    text = f"Resources:\n{buckets}  B1000: {{Type: AWS::S3::Bucket}}\n  F: {{{FUNCTION}, FunctionName: !Ref B0}}}}\n"
+    text = f"Resources:\n{buckets}  B900: {{Type: AWS::S3::Bucket}}\n  F: {{{FUNCTION}, FunctionName: !Ref B0}}}}\n"
     with pytest.raises(ConfigurationError, match="too deeply"):
         app(text)

@@ -122,3 +122,64 @@ def test_outputs_are_resolved(app):
 def test_a_template_without_resources_is_an_error(app):
     with pytest.raises(ConfigurationError, match=r"template.yaml:1: there are no Resources; expected a SAM or"):
         app("Description: nothing\n")
+
+
+@pytest.mark.parametrize("resource", ["X: 3", "X: {Properties: {}}", "X: {Type: 3}", "X: {Type: Bucket}"])
+def test_a_resource_without_a_type_is_an_error_with_its_line(app, resource):
+    with pytest.raises(ConfigurationError, match=r"yaml:2: resource X has no Type; expected one such as"):
+        app(f"Resources:\n  {resource}\n")
+
+
+def test_a_section_that_is_no_mapping_is_an_error_with_its_line(app):
+    with pytest.raises(ConfigurationError, match=r"yaml:1: Resources is list; expected a mapping of names"):
+        app("Resources: [a]\n")
+
+
+def test_a_loop_over_resources_is_an_error_with_its_line(app):
+    with pytest.raises(ConfigurationError, match=r"yaml:2: Fn::ForEach::X is not done here; expected resources"):
+        app("Resources:\n  Fn::ForEach::X: []\n")
+
+
+def test_another_transform_is_warned_about_with_its_line(app):
+    deployment = app("Description: x\nTransform: [AWS::LanguageExtensions, MyMacro]\nResources: {}\n")
+    assert [str(warning).rsplit("/", 1)[1] for warning in deployment.warnings] == [
+        "template.yaml:2: transform MyMacro is not done here"
+    ]
+
+
+def test_parts_of_an_api_that_are_not_done_are_warned_about(app):
+    deployment = app("Resources:\n  D: {Type: AWS::ApiGatewayV2::DomainName, Properties: {DomainName: x}}\n")
+    assert deployment.not_run == (("D", "AWS::ApiGatewayV2::DomainName"),)
+    assert deployment.warnings[0].text == "D: custom domain names are not served here"
+
+
+def test_what_is_not_run_is_not_looked_at(app):
+    deployment = app("Resources:\n  B: {Type: AWS::S3::Bucket, Properties: {X: !ImportValue x, Y: !If [None, 1, 2]}}\n")
+    assert deployment.not_run == (("B", "AWS::S3::Bucket"),)
+
+
+def test_outputs_that_need_what_is_not_here_are_left_out(app):
+    text = "Resources: {}\nOutputs: {A: {Value: !ImportValue x}, B: {Value: b}, C: {Value: c, Condition: No}, D: 3}\n"
+    text += "Conditions: {No: !Equals [a, b]}\n"
+    assert app(text).outputs == {"B": "b"}
+
+
+def test_too_many_resources_are_refused(app):
+    with pytest.raises(ConfigurationError, match="there are over 1000 resources"):
+        app("Resources:\n" + "".join(f"  B{n}: {{Type: AWS::S3::Bucket}}\n" for n in range(1001)))
+
+
+@pytest.mark.parametrize("text", ["${" * 500_000, "arn:lambda:path/a/functions/" * 30_000, "A" * 900_000])
+def test_a_long_text_costs_no_more_than_its_length(app, text):
+    function = "Type: AWS::Lambda::Function, Properties: {Handler: a.b, Runtime: r, Code: {ZipFile: x}"
+    api = "  A: {Type: AWS::ApiGatewayV2::Api, Properties: {ProtocolType: WEBSOCKET, RouteSelectionExpression: x}}\n"
+    integration = f"  I: {{Type: AWS::ApiGatewayV2::Integration, Properties: {{ApiId: !Ref A, IntegrationType: AWS_PROXY, IntegrationUri: '{text}'}}}}\n"
+    route = "  R: {Type: AWS::ApiGatewayV2::Route, Properties: {ApiId: !Ref A, RouteKey: a, Target: !Sub 'integrations/${I}'}}\n"
+    deployment = app(
+        f"Resources:\n  F: {{{function}, Environment: {{Variables: {{A: !Sub 'x'}}}}}}}}\n" + api + integration + route
+    )
+    assert len(deployment.functions) == 1
+    with pytest.raises(ConfigurationError, match="there is no parameter or resource"):
+        app(
+            f"Resources:\n  F: {{{function}, Environment: {{Variables: {{A: !Sub ['{text}${{B}}', {{}}], C: !Ref '{text}'}}}}}}}}\n"
+        )

@@ -14,7 +14,7 @@ from trunkline.templates.sections import section
 
 __all__ = ["check_dependencies"]
 
-_PLACEHOLDER = re.compile(r"\$\{([^!.}][^.}]*)")
+_PLACEHOLDER = re.compile(r"\$\{([^!.${}][^.${}]*)")
 
 
 def check_dependencies(document: Document, data: dict[str, Any], resolver: Resolver) -> None:

@@ -50,9 +50,13 @@ class Document:
 
     def unknown(self, what: str, name: Any, known: Iterable[str], *path: Any) -> ConfigurationError:
         """That there is nothing of a name, and which name may have been meant."""
-        near = get_close_matches(str(name), known, 1)
-        meant = f"; did you mean {near[0]}?" if near else f"; expected one of {', '.join(known) or 'none'}"
-        return self.error(f"there is no {what} {name!r}{meant}", *path)
+        # Comparing is quadratic, and both sides are somebody's text.
+        some = [each for each in list(known)[:1000] if len(each) <= 255]
+        shown = str(name)[:255]
+        near = get_close_matches(shown, some, 1)
+        listed = ", ".join(some[:20]) + (", ..." if len(some) > 20 else "")
+        meant = f"did you mean {near[0]}?" if near else f"expected one of {listed or 'none'}"
+        return self.error(f"there is no {what} {shown!r}; {meant}", *path)
 
 
 @dataclass(slots=True)

@@ -53,7 +53,7 @@ def make_function(
         code=code,
         inline=inline,
         layers=_layers(resource, layers, warnings),
-        environment=_environment(resource),
+        environment=_environment(resource, warnings),
         seconds=resource.number("Timeout", 3.0),
         memory_mb=int(resource.number("MemorySize", 128)),
         concurrency=_concurrency(resource),
@@ -84,13 +84,18 @@ def _layers(resource: Resource, layers: Mapping[str, Path], warnings: list[Warne
     return tuple(found)
 
 
-def _environment(resource: Resource) -> dict[str, str]:
+def _environment(resource: Resource, warnings: list[Warned]) -> dict[str, str]:
     variables: Any = resource.mapping("Environment").get("Variables")
     if variables is None:
         return {}
     if not isinstance(variables, dict):
         raise resource.error("Environment has no mapping Variables; expected names with texts", "Environment")
-    return {name: _variable(resource, name, value) for name, value in variables.items()}
+    texts = {name: _variable(resource, name, value) for name, value in variables.items()}
+    for name, text in texts.items():
+        if "{{resolve:" in text:
+            told = f"variable {name} of {resource.logical_id} has a dynamic reference, which it gets as it is written"
+            warnings.append(Warned(resource.where_of("Environment", "Variables", name), told))
+    return texts
 
 
 def _variable(resource: Resource, name: str, value: Any) -> str:

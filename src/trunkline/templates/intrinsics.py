@@ -17,7 +17,7 @@ __all__ = ["NO_VALUE", "Resolver"]
 
 NO_VALUE = object()  # what AWS::NoValue means: the property is not there
 MAX_TEXT = 16 * 1024 * 1024  # of all texts that are put together, for names that double from one to the next
-_PLACEHOLDER = re.compile(r"\$\{(!?)([^}]*)\}")
+_PLACEHOLDER = re.compile(r"\$\{(!?)([^${}]*)\}")
 
 
 class Resolver:

@@ -52,7 +52,7 @@ def _text(default: Any) -> str | None:
 
 
 def _is_list(kind: str) -> bool:
-    return kind == "CommaDelimitedList" or kind.startswith("List<") or kind.endswith("<CommaDelimitedList>")
+    return kind.endswith("CommaDelimitedList") or "List<" in kind
 
 
 def _check(document: Document, name: str, declaration: dict[str, Any], kind: str, value: str) -> None:

@@ -17,10 +17,10 @@ from trunkline.templates.document import Document
 from trunkline.templates.loader import needed
 from trunkline.templates.sections import resource_path, section
 
-__all__ = ["RUN", "is_sam", "transformed"]
+__all__ = ["RUN", "TRANSFORM", "is_sam", "transformed"]
 
 _SERVERLESS = "AWS::Serverless::"
-_TRANSFORM = "AWS::Serverless-2016-10-31"
+TRANSFORM = "AWS::Serverless-2016-10-31"
 RUN = {_SERVERLESS + name for name in ("Function", "WebSocketApi", "SimpleTable", "LayerVersion")}
 _LEFT_OUT = ("Events", "Policies", "DeploymentPreference")
 # What SAM makes of events, which other resources may name.
@@ -37,7 +37,7 @@ _IMPLICIT = {
 def is_sam(document: Document) -> bool:
     """Whether a template asks for SAM's transform."""
     asked = document.data.get("Transform")
-    return _TRANSFORM in (asked if isinstance(asked, list) else [asked])
+    return TRANSFORM in (asked if isinstance(asked, list) else [asked])
 
 
 def transformed(document: Document, parameters: dict[str, Any], region: str, warnings: list[Warned]) -> dict[str, Any]:

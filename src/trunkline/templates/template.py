@@ -30,7 +30,15 @@ _FUNCTION, _LAYER = "AWS::Lambda::Function", "AWS::Lambda::LayerVersion"
 _TABLES = {"AWS::DynamoDB::Table", "AWS::DynamoDB::GlobalTable"}
 _RUN = {_FUNCTION, _LAYER} | _TABLES | API_TYPES
 # Nothing is missed without them.
+_MOST_RESOURCES = 1000  # AWS takes 500 in a stack
 _SILENT = {"AWS::Lambda::Permission", "AWS::Lambda::Version", "AWS::Lambda::Alias", "AWS::CDK::Metadata"}
+_V2 = "AWS::ApiGatewayV2::"
+_NOT_DONE = {
+    _V2 + "DomainName": "custom domain names are not served here",
+    _V2 + "ApiMapping": "custom domain names are not served here",
+    _V2 + "Model": "models are not checked here",
+    _V2 + "IntegrationResponse": "integration responses are not made here",
+}
 
 
 def load_template(file: Path, parameters: Mapping[str, str], *, region: str, account: str) -> Deployment:
@@ -56,6 +64,9 @@ class _Template:
         values = parameters_of(document, given)
         stack = stack_name(document.file)
         values.update(_pseudo(region, account, stack))
+        if len(section(document, document.data, "Resources")) > _MOST_RESOURCES:
+            raise document.error(f"there are over {_MOST_RESOURCES} resources; expected fewer", "Resources")
+        self._warn_of_transforms()
         data = document.data
         if sam.is_sam(document):
             data = sam.transformed(document, dict(values), region, self._warnings)
@@ -63,6 +74,13 @@ class _Template:
         self._data = data
         self._resources = {resource.logical_id: resource for resource in self._run_here()}
         check_dependencies(document, data, self._resolver)
+
+    def _warn_of_transforms(self) -> None:
+        asked = self._document.data.get("Transform")
+        for name in asked if isinstance(asked, list) else [asked]:
+            if isinstance(name, str) and name not in {sam.TRANSFORM, "AWS::LanguageExtensions"}:
+                text = f"transform {name} is not done here"
+                self._warnings.append(Warned(self._document.where("Transform"), text))
 
     def deployment(self) -> Deployment:
         """The whole."""
@@ -144,6 +162,9 @@ class _Template:
                 continue
             if here is None or logical_id in away or http:
                 found.append((logical_id, kind))
+                if kind in _NOT_DONE:
+                    where = self._document.where("Resources", logical_id)
+                    self._warnings.append(Warned(where, f"{logical_id}: {_NOT_DONE[kind]}"))
         return tuple(found)
 
     def _outputs(self) -> dict[str, str]:

@@ -6,6 +6,7 @@ import re
 
 __all__ = ["function_name"]
 
+_LONGEST = 2048
 _PATH = re.compile(r":lambda:path/[^/]+/functions/(?P<function>.+)/invocations\Z", re.DOTALL)
 _ARN = re.compile(r"(?:arn:[^:]+:lambda:[^:]*:)?(?:[0-9]{12}:)?function:(?P<name>.+)\Z", re.DOTALL)
 _NAME = re.compile(r"(?:[A-Za-z0-9_-]|\$\{stageVariables\.[A-Za-z0-9_]+\})+")
@@ -20,6 +21,8 @@ def function_name(uri: str) -> str | None:
     Returns:
         None where it names no function.
     """
+    if len(uri) > _LONGEST:
+        return None
     path = _PATH.search(uri)
     function = path["function"] if path else uri
     arn = _ARN.match(function)
