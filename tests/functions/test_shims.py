@@ -119,7 +119,7 @@ new ApiGatewayManagementApiClient({{{endpoint}}}).send(new PostToConnectionComma
 
 def calls():
     """Client, endpoint as its code writes it, and what has to arrive."""
-    for form, url in {"the event's name": f"https://{DOMAIN}/prod", "another Api's name": f"https://zzzzzzzzzz.execute-api.us-east-1.amazonaws.com/prod", "a name of its own": "https://chat.example.com/prod"}.items():  # fmt: skip
+    for form, url in {"the event's name": f"https://{DOMAIN}/prod", "another Api's name": "https://zzzzzzzzzz.execute-api.us-east-1.amazonaws.com/prod", "a name of its own": "https://chat.example.com/prod"}.items():  # fmt: skip
         host = url.split("/")[2]
         yield pytest.param("python", BOTO3.format(endpoint=f", endpoint_url='{url}'"), host, id=f"boto3, {form}")
         yield pytest.param("node", SECOND.format(endpoint=f", endpoint: '{url}'"), host, id=f"the second SDK, {form}")
@@ -200,9 +200,11 @@ def test_other_clients_of_python_are_led_too(server, python, program):
             "mjs",
         ),
         (
-            "import { connect } from 'node:tls'; "
-            f"const socket = connect(443, '{DOMAIN}', () => socket.end('GET /prod?a=b HTTP/1.1\\r\\nHost: {DOMAIN}\\r\\nConnection: close\\r\\n\\r\\n')); "
-            "socket.once('data', (data) => console.log(data.toString().split(' ')[1]));",
+            (
+                "import { connect } from 'node:tls'; "
+                f"const socket = connect(443, '{DOMAIN}', () => socket.end('GET /prod?a=b HTTP/1.1\\r\\nHost: {DOMAIN}\\r\\nConnection: close\\r\\n\\r\\n')); "
+                "socket.once('data', (data) => console.log(data.toString().split(' ')[1]));"
+            ),
             "mjs",
         ),
     ],

@@ -21,10 +21,12 @@ from trunkline.gateway.invocations import is_invocation
 from trunkline.gateway.management import is_management
 from trunkline.gateway.request_reader import HttpRequest
 from trunkline.gateway.static_files import StaticFiles
+from trunkline.gateway.tls import TlsAcceptor
 from trunkline.gateway.watch import LoopWatch
 from trunkline.model.addresses import is_loopback
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
@@ -65,6 +67,7 @@ class Gateway:
         invocations: answers calls of functions; None has none.
         journal: is told of every connection that is accepted and of its end; None keeps none.
         context: what context variables hold where handlers run.
+        tls: also takes clients that begin with TLS, at the same port; None takes plain ones alone.
     """
 
     def __init__(
@@ -79,6 +82,7 @@ class Gateway:
         invocations: Invocations | None = None,
         journal: Journal | None = None,
         context: contextvars.Context | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.time = self.loop.time
@@ -90,6 +94,7 @@ class Gateway:
         self.invocations = invocations
         self.journal = journal
         self.context = context if context is not None else contextvars.copy_context()
+        self.tls = tls
         self.buffer = memoryview(bytearray(limits.READ_BYTES))
         self.alive: set[Connection] = set()  # from the handshake until the disconnect handler begins
         self.ending: set[Connection] = set()  # while the disconnect handler runs
@@ -123,7 +128,10 @@ class Gateway:
         self.admission.loopback = self.admission.loopback and is_loopback(host)
         if self.management is not None and not self.admission.loopback:
             self.management.check_public(host)
-        return await self._listen(lambda: Acceptor(self, self.answer), host, port, "--port", self._servers)
+        return await self._listen(self._door, host, port, "--port", self._servers)
+
+    def _door(self) -> Acceptor:
+        return Acceptor(self, self.answer) if self.tls is None else TlsAcceptor(self, self.answer, self.tls)
 
     async def listen_admin(self, host: str, port: int) -> int:
         """Serve `/live` and `/ready` at an address of their own; see `listen`."""
