@@ -73,14 +73,15 @@ async def tables_for(
 
 def _make(definitions: Sequence[TableDefinition], url: str, region: str, say: Say, *, named: bool) -> None:
     client = _client(url, region)
-    from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
     try:
         for definition in definitions:
             try:
                 _Table(client, definition, url, say, streams=named).make()
-            except ClientError as error:
-                raise ConfigurationError(f"{_place(definition)}: {url} refused it: {error}") from None
+            except (ClientError, ParamValidationError) as error:
+                why = " ".join(str(error).split())
+                raise ConfigurationError(f"{_place(definition)}: {url} refused it: {why}") from None
     except BotoCoreError as error:
         raise ConfigurationError(f"DynamoDB at {url}: {error}; expected one that answers at this URL") from None
     finally:

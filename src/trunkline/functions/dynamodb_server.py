@@ -33,9 +33,10 @@ _MOTO = """
 import logging, os, sys
 from moto.server import ThreadedMotoServer
 logging.getLogger("werkzeug").setLevel(logging.ERROR)
+output, sys.stdout = sys.stdout, sys.stderr  # it has things of its own to say
 server = ThreadedMotoServer(ip_address=sys.argv[1], port=0)
 server.start()
-print(server.get_host_and_port()[1], flush=True)
+print(server.get_host_and_port()[1], file=output, flush=True)
 sys.stdin.read()
 os._exit(0)
 """
@@ -116,7 +117,7 @@ def choose_server(node: Path | None, node_modules: Path | None) -> tuple[str, li
     package = find_package("dynalite", folders)
     if node is not None and package is not None:
         return "dynalite", [str(node), "-e", _DYNALITE, str(package.resolve()), _ADDRESS]
-    if find_spec("moto") is not None and find_spec("flask") is not None:
+    if find_spec("moto") is not None and find_spec("flask") is not None:  # with its extra
         return "moto", [sys.executable, "-c", _MOTO, _ADDRESS]
     missing = "no Node" if node is None else "no dynalite"
     raise ConfigurationError(_NONE.format(missing=missing, cache=node_cache()))
