@@ -15,6 +15,8 @@ MIRRORED = ("model", "wire", "gateway", "resources", "stores")
 TESTED_ELSEWHERE = {
     "stores/memory.py": "tests/contracts/test_stores.py",
     "model/tables.py": "tests/model/test_deployment.py",  # data without a line of code
+    "functions/launcher.py": "tests/functions/test_pool.py",
+    "functions/workers.py": "tests/functions/test_pool.py",
 }
 
 

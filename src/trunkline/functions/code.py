@@ -1,0 +1,77 @@
+"""A function's code as a folder: its own, one that its zip or its text was put into, and its layers laid together."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+import zipfile
+from pathlib import Path
+
+from trunkline.model.functions import FunctionDefinition, InvocationRefused
+
+__all__ = ["layers_of", "task_root_of"]
+
+_MOST_FILES = 50_000
+_MOST_BYTES = 250 * 1024 * 1024  # Lambda's quota for code and layers, unzipped
+
+
+def task_root_of(definition: FunctionDefinition, folder: Path) -> Path:
+    """The folder that a function runs in.
+
+    Args:
+        folder: an empty one, for what has to be unpacked.
+
+    Raises:
+        InvocationRefused: its code cannot be had.
+    """
+    if definition.inline is not None:
+        suffix = "py" if definition.runtime.startswith("python") else "js"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"index.{suffix}").write_text(definition.inline, "utf-8")
+        return folder
+    code = definition.code
+    if code is None or not code.exists():
+        raise InvocationRefused(f"its code is not there: {code} ({definition.where})")
+    if code.is_dir():
+        return code
+    _unpack(code, folder)
+    return folder
+
+
+def layers_of(definition: FunctionDefinition, folder: Path) -> Path | None:
+    """The folder into which its layers are laid, later ones over earlier ones; None without any.
+
+    Raises:
+        InvocationRefused: one of them cannot be had.
+    """
+    if not definition.layers:
+        return None
+    for layer in definition.layers:
+        if layer.is_dir():
+            shutil.copytree(layer, folder, dirs_exist_ok=True)
+        elif layer.is_file():
+            _unpack(layer, folder)
+        else:
+            raise InvocationRefused(f"its layer is not there: {layer} ({definition.where})")
+    return folder
+
+
+def _unpack(archive: Path, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            members = opened.infolist()
+            if len(members) > _MOST_FILES or sum(member.file_size for member in members) > _MOST_BYTES:
+                raise InvocationRefused(f"{archive} has more than {_MOST_FILES:,} files or {_MOST_BYTES:,} bytes")
+            for member in members:
+                _check(archive, member)
+            opened.extractall(folder)
+    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError) as error:
+        raise InvocationRefused(f"{archive} cannot be unpacked: {error}") from None
+
+
+def _check(archive: Path, member: zipfile.ZipInfo) -> None:
+    path = Path(member.filename)
+    is_link = stat.S_ISLNK(member.external_attr >> 16)
+    if path.is_absolute() or ".." in path.parts or is_link:
+        raise InvocationRefused(f"{archive} has {member.filename!r}, which would be outside of its folder, or a link")

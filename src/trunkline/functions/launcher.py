@@ -1,0 +1,30 @@
+"""Becomes a worker: `python -I launcher.py COMMAND...`. It imports nothing of trunkline.
+
+The worker is killed when the thread that started it ends, however that ends; it opens no more files than a function in
+Lambda may, and leaves no core file.
+"""
+
+import ctypes
+import os
+import resource
+import signal
+import sys
+
+_PR_SET_PDEATHSIG = 1
+_FILES = 1024  # Lambda's quota
+
+
+def main() -> None:
+    """Set what is inherited, then run the command in place of this process."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != int(sys.argv[1]):  # it ended before we asked to be told
+            sys.exit(1)
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    files = _FILES if most == resource.RLIM_INFINITY else min(_FILES, most)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.execvp(sys.argv[2], sys.argv[2:])  # noqa: S606 - what we were told to run
+
+
+main()

@@ -1,0 +1,219 @@
+"""One worker: a process that runs one function, one invocation at a time, as long as it lives."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import signal
+import sys
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+from trunkline import clock
+from trunkline.functions.runtime_api import RuntimeConnection
+from trunkline.model.functions import FunctionDefinition, Invocation
+
+__all__ = ["Worker"]
+
+_LAUNCHER = Path(__file__).with_name("launcher.py")
+_INIT_SECONDS = 30.0  # Lambda gives 10, on a machine that does nothing else
+_LINE_BYTES = 64 * 1024  # a longer line is said in pieces
+_READ_BYTES = 64 * 1024
+_STOP_SECONDS = 2.0
+
+
+class Worker:
+    """A process of its own, with a Runtime API of its own.
+
+    Args:
+        definition: the function.
+        arn: its ARN.
+        parked: is told each time that it waits for an event.
+        lost: is told once that it has ended.
+
+    Attributes:
+        generation: which state of the code it runs.
+        starting: it has not been handed to anybody yet.
+        idle_since: when it began to wait, by the loop's time.
+        lines: what it has written while it starts; None afterwards.
+    """
+
+    def __init__(
+        self,
+        definition: FunctionDefinition,
+        arn: str,
+        generation: int,
+        say: Callable[[str, str], None],
+        parked: Callable[[Worker], None],
+        lost: Callable[[Worker], None],
+    ) -> None:
+        self._definition = definition
+        self._arn = arn
+        self.generation = generation
+        self._say = say
+        self._on_parked = parked
+        self._on_lost = lost
+        self.starting = True
+        self.idle_since = 0.0
+        self.lines: list[str] | None = []
+        self._loop = asyncio.get_running_loop()
+        self._ready: asyncio.Future[Invocation | None] = self._loop.create_future()
+        self._answer: asyncio.Future[Invocation] | None = None
+        self._request_id = ""
+        self._connection: RuntimeConnection | None = None  # on which it waits
+        self._process: asyncio.subprocess.Process | None = None
+        self._server: asyncio.Server | None = None
+        self._living: asyncio.Task[None] | None = None
+
+    async def start(self, command: Sequence[str], environment: Mapping[str, str], folder: Path) -> Invocation | None:
+        """Start it in a folder. None once it waits for an event, or what is wrong with it."""
+        self._server = await self._loop.create_server(lambda: RuntimeConnection(self), "127.0.0.1", 0)
+        host, port = self._server.sockets[0].getsockname()
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable, "-I", str(_LAUNCHER), str(os.getpid()), *command,
+            cwd=folder,
+            env={**environment, "AWS_LAMBDA_RUNTIME_API": f"{host}:{port}"},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+        )  # fmt: skip
+        self._living = self._loop.create_task(self._live(self._process))
+        try:
+            async with asyncio.timeout(_INIT_SECONDS):
+                failure: Invocation | None = await asyncio.shield(self._ready)
+                return failure
+        except TimeoutError:
+            self.kill()
+            return _failure("Sandbox.Timedout", f"Error: Task timed out after {_INIT_SECONDS:.2f} seconds")
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it has an event that it has not answered."""
+        return self._answer is not None
+
+    @property
+    def can_take(self) -> bool:
+        """Whether it waits for an event, and is alive."""
+        return self._connection is not None and self._connection.is_alive
+
+    async def run(self, payload: bytes) -> Invocation:
+        """Hand it an event and wait for what comes of it; it must be able to take one."""
+        connection = cast("RuntimeConnection", self._connection)
+        self._connection = None
+        self._answer = answer = self._loop.create_future()
+        self._request_id = str(uuid.uuid4())
+        seconds = self._definition.seconds
+        connection.give(self._headers(seconds), payload)
+        timer = self._loop.call_later(seconds, self._time_out)
+        try:
+            invocation: Invocation = await answer
+            return invocation
+        finally:
+            timer.cancel()
+            self._answer = None
+
+    def kill(self) -> None:
+        """End it now, with all that it has started."""
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    async def ended(self) -> None:
+        """Until its process is gone, or two seconds."""
+        if self._living is not None:
+            await asyncio.wait([self._living], timeout=_STOP_SECONDS)
+
+    def _headers(self, seconds: float) -> dict[str, str]:
+        return {
+            "Lambda-Runtime-Aws-Request-Id": self._request_id,
+            "Lambda-Runtime-Deadline-Ms": str(int((clock.now() + seconds) * 1000)),
+            "Lambda-Runtime-Invoked-Function-Arn": self._arn,
+            "Lambda-Runtime-Trace-Id": f"Root=1-{int(clock.now()):08x}-{secrets.token_hex(12)};Sampled=0",
+        }
+
+    def _time_out(self) -> None:
+        seconds = self._definition.seconds
+        self._end_call("Sandbox.Timedout", f"Error: Task timed out after {seconds:.2f} seconds")
+        self.kill()
+
+    def _end_call(self, kind: str, message: str) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_result(_failure(kind, f"RequestId: {self._request_id} {message}"))
+
+    # What its process does.
+
+    async def _live(self, process: asyncio.subprocess.Process) -> None:
+        await self._listen_to(cast("asyncio.StreamReader", process.stdout))
+        code = await process.wait()
+        self._connection = None
+        if self._server is not None:
+            self._server.close()
+        message = f"Error: {_how_it_ended(code)}"
+        self._end_call("Runtime.ExitError", message)
+        if not self._ready.done():
+            self._ready.set_result(_failure("Runtime.ExitError", message))
+        self._on_lost(self)
+
+    async def _listen_to(self, output: asyncio.StreamReader) -> None:
+        rest = b""
+        while piece := await output.read(_READ_BYTES):
+            *lines, rest = (rest + piece.replace(b"\r", b"\n")).split(b"\n")
+            for line in lines:
+                self._write(line)
+            while len(rest) > _LINE_BYTES:
+                self._write(rest[:_LINE_BYTES])
+                rest = rest[_LINE_BYTES:]
+        if rest:
+            self._write(rest)
+
+    def _write(self, line: bytes) -> None:
+        text = line.decode("utf-8", "replace").rstrip()
+        if not text:
+            return
+        if self.lines is None:
+            self._say(self._definition.name, text)
+        else:
+            self.lines.append(text)
+
+    # What it says over its Runtime API.
+
+    def asked(self, connection: RuntimeConnection) -> None:
+        """See `Listener`."""
+        self._connection = connection
+        self.idle_since = self._loop.time()
+        if not self._ready.done():
+            self._ready.set_result(None)
+        if not self.starting:
+            self._on_parked(self)
+
+    def answered(self, request_id: str, payload: bytes, *, failed: bool) -> None:
+        """See `Listener`."""
+        if self._answer is not None and request_id == self._request_id and not self._answer.done():
+            self._answer.set_result(Invocation(payload, "Unhandled" if failed else None))
+
+    def failed_to_start(self, payload: bytes) -> None:
+        """See `Listener`."""
+        if not self._ready.done():
+            self._ready.set_result(Invocation(payload, "Unhandled"))
+
+    def hung_up(self, connection: RuntimeConnection) -> None:
+        """See `Listener`."""
+        if connection is self._connection:
+            self._connection = None
+            self.kill()  # who no longer asks is of no use
+
+
+def _failure(kind: str, message: str) -> Invocation:
+    return Invocation(json.dumps({"errorType": kind, "errorMessage": message}).encode(), "Unhandled")
+
+
+def _how_it_ended(code: int) -> str:
+    if code < 0:
+        return f"Runtime exited with error: signal: {signal.Signals(-code).name.removeprefix('SIG').lower()}"
+    return f"Runtime exited with error: exit status {code}" if code else "Runtime exited without providing a reason"

@@ -1,0 +1,78 @@
+"""A function's code becomes a folder, whatever it comes as; nothing of it gets out of that folder."""
+
+import stat
+import zipfile
+
+import pytest
+
+from trunkline.functions.code import layers_of, task_root_of
+from trunkline.model.functions import FunctionDefinition, InvocationRefused
+
+
+def function(runtime="python3.11", **given):
+    return FunctionDefinition("talk", "Talk", runtime, "index.handler", where="template.yaml:3", **given)
+
+
+def zipped(file, members):
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, text in members.items():
+            archive.writestr(name, text)
+    return file
+
+
+@pytest.mark.parametrize(("runtime", "name"), [("python3.11", "index.py"), ("nodejs20.x", "index.js")])
+def test_inline_text_is_a_file_that_lambda_calls_index(tmp_path, runtime, name):
+    root = task_root_of(function(runtime, inline="text"), tmp_path / "new")
+    assert (root / name).read_text() == "text"
+
+
+def test_a_folder_is_run_where_it_stands(tmp_path):
+    assert task_root_of(function(code=tmp_path), tmp_path / "new") == tmp_path
+
+
+def test_a_zip_is_unpacked(tmp_path):
+    root = task_root_of(function(code=zipped(tmp_path / "a.zip", {"app/index.py": "text"})), tmp_path / "new")
+    assert (root / "app" / "index.py").read_text() == "text"
+
+
+@pytest.mark.parametrize("name", ["../out.py", "/out.py", "a/../../out.py"])
+def test_nothing_of_a_zip_gets_out_of_its_folder(tmp_path, name):
+    with pytest.raises(InvocationRefused, match="outside of its folder"):
+        task_root_of(function(code=zipped(tmp_path / "a.zip", {name: "text"})), tmp_path / "new")
+    assert not (tmp_path / "out.py").exists()
+
+
+def test_a_link_in_a_zip_is_refused(tmp_path):
+    link = zipfile.ZipInfo("link")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr(link, "/etc")
+    with pytest.raises(InvocationRefused, match="or a link"):
+        task_root_of(function(code=tmp_path / "a.zip"), tmp_path / "new")
+
+
+def test_a_zip_that_is_larger_than_lambda_takes_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("trunkline.functions.code._MOST_BYTES", 10)
+    with pytest.raises(InvocationRefused, match="more than"):
+        task_root_of(function(code=zipped(tmp_path / "a.zip", {"index.py": "x" * 11})), tmp_path / "new")
+
+
+def test_what_is_no_zip_is_told(tmp_path):
+    (tmp_path / "a.zip").write_text("text")
+    with pytest.raises(InvocationRefused, match=r"a\.zip cannot be unpacked"):
+        task_root_of(function(code=tmp_path / "a.zip"), tmp_path / "new")
+
+
+def test_later_layers_lie_over_earlier_ones(tmp_path):
+    (tmp_path / "one" / "python").mkdir(parents=True)
+    (tmp_path / "one" / "python" / "a.py").write_text("one")
+    (tmp_path / "one" / "python" / "b.py").write_text("one")
+    two = zipped(tmp_path / "two.zip", {"python/b.py": "two"})
+    laid = layers_of(function(layers=(tmp_path / "one", two)), tmp_path / "new")
+    assert [(laid / "python" / name).read_text() for name in ("a.py", "b.py")] == ["one", "two"]
+    assert layers_of(function(), tmp_path / "none") is None
+
+
+def test_a_layer_that_is_not_there_is_told_with_its_place(tmp_path):
+    with pytest.raises(InvocationRefused, match=r"its layer is not there: .*gone \(template\.yaml:3\)"):
+        layers_of(function(layers=(tmp_path / "gone",)), tmp_path / "new")

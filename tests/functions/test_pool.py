@@ -1,0 +1,260 @@
+"""A function that runs here: in real processes, under AWS's own runtime client for Python and ours for Node."""
+
+import asyncio
+import functools
+import json
+import os
+import time
+
+import pytest
+import uvloop
+
+from trunkline.functions import pool
+from trunkline.functions.environment import Surroundings
+from trunkline.functions.pool import LocalFunction
+from trunkline.model.functions import FunctionDefinition, InvocationRefused
+
+PYTHON = """
+import os, time
+print("begun")
+
+def handler(event, context):
+    what = event.get("what")
+    if what == "exit":
+        os._exit(3)
+    if what == "raise":
+        raise ValueError("no")
+    if what == "sleep":
+        time.sleep(event["seconds"])
+    if what == "pid":
+        return os.getpid()
+    if what == "print":
+        print("a line", flush=True)
+    return {"event": event, "id": context.aws_request_id, "arn": context.invoked_function_arn}
+"""
+NODE = """
+exports.handler = async (event, context) => {
+  if (event.what === "raise") throw new TypeError("no");
+  if (event.what === "exit") process.exit(3);
+  return { event, id: context.awsRequestId, arn: context.invokedFunctionArn };
+};
+"""
+
+
+def definition(inline=PYTHON, runtime="python3.11", **given):
+    given = {"seconds": 5.0, "inline": inline} | given
+    return FunctionDefinition("app-Talk", "Talk", runtime, "index.handler", **given)
+
+
+class Functions:
+    """Makes functions that are ended at the end of the test; `said` is what they wrote."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.made = []
+
+    def __call__(self, **given):
+        said = []
+        folder = self.folder / f"scratch{len(self.made)}"
+        surroundings = Surroundings("eu-west-1", "111122223333", folder, lambda *line: said.append(line))
+        function = LocalFunction(definition(**given), surroundings)
+        function.said = said
+        self.made.append(function)
+        return function
+
+
+@pytest.fixture
+def functions(tmp_path):
+    return Functions(tmp_path)
+
+
+def real(test):
+    """In real time: processes do not know that a clock jumps."""
+
+    @functools.wraps(test)
+    def run(functions, **others):
+        async def whole():
+            try:
+                await test(functions, **others)
+            finally:
+                for function in functions.made:
+                    await function.close()
+
+        uvloop.run(whole())
+
+    return run
+
+
+async def ask(function, **event):
+    invocation = await function.invoke(json.dumps(event).encode())
+    return invocation.function_error, json.loads(invocation.payload)
+
+
+@pytest.mark.parametrize("runtime", [{}, {"inline": NODE, "runtime": "nodejs20.x"}], ids=["python", "node"])
+@real
+async def test_a_function_answers_an_event_and_has_its_context(functions, runtime):
+    function = functions(**runtime)
+    error, answer = await ask(function, n=1)
+    assert error is None
+    assert answer["event"] == {"n": 1}
+    assert len(answer["id"]) == 36
+    assert answer["arn"] == "arn:aws:lambda:eu-west-1:111122223333:function:app-Talk"
+    again = (await ask(function, n=2))[1]
+    assert again["id"] != answer["id"]
+    assert len(function._workers) == 1, "the same worker has answered both"
+
+
+@pytest.mark.parametrize("runtime", [{}, {"inline": NODE, "runtime": "nodejs20.x"}], ids=["python", "node"])
+@real
+async def test_what_a_function_raises_is_its_answer(functions, runtime):
+    error, told = await ask(functions(**runtime), what="raise")
+    assert error == "Unhandled"
+    assert (told["errorType"], told["errorMessage"]) == ("TypeError" if runtime else "ValueError", "no")
+
+
+@pytest.mark.parametrize("runtime", [{}, {"inline": NODE, "runtime": "nodejs20.x"}], ids=["python", "node"])
+@real
+async def test_a_worker_that_dies_with_an_event_is_told_and_the_next_event_is_handled(functions, runtime):
+    function = functions(**runtime)
+    error, told = await ask(function, what="exit")
+    assert (error, told["errorType"]) == ("Unhandled", "Runtime.ExitError")
+    assert told["errorMessage"].endswith("Error: Runtime exited with error: exit status 3")
+    assert (await ask(function, n=1))[1]["event"] == {"n": 1}
+
+
+@real
+async def test_a_worker_that_is_killed_while_it_waits_swallows_no_event(functions):
+    function = functions()
+    for _ in range(3):
+        error, pid = await ask(function, what="pid")
+        assert error is None
+        await until(lambda: function._idle)
+        os.kill(pid, 9)
+        time.sleep(0.1)  # it is gone, and the loop has not had a turn to notice
+    assert (await ask(function, n=1))[1]["event"] == {"n": 1}
+
+
+async def until(true):
+    for _ in range(500):
+        if true():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it never came true")
+
+
+@real
+async def test_a_function_that_takes_too_long_is_killed_and_replaced(functions):
+    function = functions(seconds=0.5)
+    began = time.monotonic()
+    error, told = await ask(function, what="sleep", seconds=30)
+    assert (error, told["errorType"]) == ("Unhandled", "Sandbox.Timedout")
+    assert told["errorMessage"].endswith("Error: Task timed out after 0.50 seconds")
+    assert time.monotonic() - began < 5
+    assert (await ask(function, n=1))[1]["event"] == {"n": 1}
+
+
+@real
+async def test_a_function_that_cannot_be_imported_fails_each_time_and_says_why_once(functions):
+    function = functions(inline="import nothing_of_the_kind")
+    for _ in range(2):
+        error, told = await ask(function)
+        assert (error, told["errorType"]) == ("Unhandled", "Runtime.ImportModuleError")
+        assert "nothing_of_the_kind" in told["errorMessage"]
+    assert sum("Unable to import module" in line for _, line in function.said) == 1
+
+
+@real
+async def test_a_function_in_node_that_is_not_there_fails_as_in_lambda(functions):
+    error, told = await ask(functions(inline="exports.other = 1", runtime="nodejs20.x"))
+    assert (error, told["errorType"]) == ("Unhandled", "Runtime.HandlerNotFound")
+
+
+@real
+async def test_what_it_writes_is_said_line_by_line_with_its_name(functions):
+    function = functions()
+    await ask(function, what="print")
+    await until(lambda: ("app-Talk", "a line") in function.said)
+    assert function.said == [("app-Talk", "begun"), ("app-Talk", "a line")]
+
+
+@real
+async def test_invocations_at_the_same_time_have_workers_of_their_own(functions):
+    function = functions()
+    pids = await asyncio.gather(*(ask(function, what="sleep", seconds=0.3) for _ in range(3)))
+    assert [error for error, _ in pids] == [None] * 3
+    assert len(function._workers) == 3
+
+
+@real
+async def test_beyond_the_most_workers_invocations_wait(functions, monkeypatch):
+    monkeypatch.setattr(pool, "_MOST_WORKERS", 1)
+    function = functions()
+    answers = await asyncio.gather(*(ask(function, n=n) for n in range(4)))
+    assert sorted(answer["event"]["n"] for _, answer in answers) == [0, 1, 2, 3]
+    assert len(function._workers) == 1
+
+
+@real
+async def test_who_waits_for_a_worker_that_dies_gets_another(functions, monkeypatch):
+    monkeypatch.setattr(pool, "_MOST_WORKERS", 1)
+    function = functions()
+    first, second = await asyncio.gather(ask(function, what="exit"), ask(function, n=1))
+    assert first[1]["errorType"] == "Runtime.ExitError"
+    assert second[1]["event"] == {"n": 1}
+
+
+@real
+async def test_reserved_concurrency_refuses_what_is_beyond_it(functions):
+    function = functions(concurrency=1)
+    running = asyncio.ensure_future(ask(function, what="sleep", seconds=0.3))
+    await asyncio.sleep(0)
+    with pytest.raises(InvocationRefused, match="Rate Exceeded"):
+        await function.invoke(b"{}")
+    assert (await running)[0] is None
+    assert (await ask(function, n=1))[0] is None
+
+
+@real
+async def test_workers_that_nobody_needs_end(functions, monkeypatch):
+    monkeypatch.setattr(pool, "_IDLE_SECONDS", 0.0)
+    monkeypatch.setattr(pool, "_REAP_SECONDS", 0.05)
+    function = functions()
+    await ask(function, n=1)
+    await until(lambda: not function._workers)
+
+
+@real
+async def test_replaced_code_is_run_by_the_next_invocation_and_what_runs_goes_on(functions, tmp_path):
+    code = tmp_path / "code"
+    code.mkdir()
+    (code / "index.py").write_text(PYTHON)
+    function = functions(inline=None, code=code)
+    running = asyncio.ensure_future(ask(function, what="sleep", seconds=0.5))
+    await until(lambda: any(worker.is_busy for worker in function._workers))
+    (code / "index.py").write_text("def handler(event, context): return 'new'")
+    function.replace()
+    assert await ask(function) == (None, "new")
+    assert (await running)[0] is None
+
+
+@real
+async def test_an_ended_function_leaves_no_process(functions):
+    function = functions()
+    pid = (await ask(function, what="pid"))[1]
+    await function.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    with pytest.raises(InvocationRefused, match="being ended"):
+        await function.invoke(b"{}")
+
+
+@real
+async def test_a_runtime_that_is_not_known_is_refused_with_what_is(functions):
+    with pytest.raises(InvocationRefused, match="'ruby3.3' cannot be run here; expected one such as"):
+        await functions(runtime="ruby3.3").invoke(b"{}")
+
+
+@real
+async def test_code_that_is_not_there_is_refused(functions, tmp_path):
+    with pytest.raises(InvocationRefused, match="its code is not there"):
+        await functions(inline=None, code=tmp_path / "nothing", where="template.yaml:3").invoke(b"{}")
