@@ -1,16 +1,25 @@
 """An authority of this machine's own: kept, private, and trusted beside those of the world."""
 
+import asyncio
+import os
 import socket
 import ssl
 import stat
+import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
+import websockets
 
+import trunkline
+from trunkline import websocket
+from trunkline.config import Settings
 from trunkline.errors import ConfigurationError
 from trunkline.functions.certificates import local_certificates
 
+PACKAGES = Path(__file__).parents[2] / ".venv" / "node" / "node_modules"
 NAMES = ["localhost", "127.0.0.1", "*.execute-api.eu-west-1.amazonaws.com"]
 
 
@@ -74,3 +83,46 @@ def test_without_trustme_it_is_said_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "trustme", None)
     with pytest.raises(ConfigurationError, match=r"pip install 'trunkline\[aws\]'"):
         local_certificates(tmp_path, NAMES)
+
+
+CLIENTS = {
+    "boto3": [sys.executable, "-c", "import sys, boto3; boto3.client('apigatewaymanagementapi', endpoint_url=sys.argv[1]).post_to_connection(ConnectionId=sys.argv[2], Data=b'hello')"],
+    "the third SDK": ["node", "-e", "const { ApiGatewayManagementApiClient: Client, PostToConnectionCommand } = require('@aws-sdk/client-apigatewaymanagementapi'); const [, endpoint, ConnectionId] = process.argv; new Client({ endpoint }).send(new PostToConnectionCommand({ ConnectionId, Data: 'hello' }));"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_clients_post_over_https_to_a_gateway_with_the_variables_alone(tmp_path, client):
+    made = local_certificates(tmp_path, NAMES)
+    socket = websocket("socket")
+
+    @socket.on("message")
+    async def message(ctx):
+        return ctx.req.connection_id
+
+    async def main():
+        async with trunkline.open([socket]) as node:
+            node.gateway.tls = made.context
+            await node.listen(Settings(port=0))
+            host, port = node.address
+            trusting = {"AWS_CA_BUNDLE": str(made.bundle), "NODE_EXTRA_CA_CERTS": str(made.ca), "NODE_NO_WARNINGS": "1"}
+            keys = {
+                "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
+                "AWS_SECRET_ACCESS_KEY": "secret",
+                "AWS_REGION": "us-east-1",
+                "AWS_DEFAULT_REGION": "us-east-1",
+            }
+            environment = (
+                {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "NODE_PATH": str(PACKAGES)} | trusting | keys
+            )
+            async with websockets.connect(f"ws://{host}:{port}/socket") as receiver:
+                await receiver.send("id")
+                command = [*CLIENTS[client], f"https://{host}:{port}/socket", await receiver.recv()]
+                done = await asyncio.to_thread(
+                    subprocess.run, command, env=environment, capture_output=True, text=True, timeout=30
+                )
+                assert (done.returncode, done.stderr) == (0, "")
+                assert await asyncio.wait_for(receiver.recv(), 5) == "hello"
+
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+        runner.run(main())
