@@ -229,6 +229,17 @@ async def test_a_route_has_a_rate_of_its_own_and_the_others_have_none():
         assert api.routes["$default"].throttle is api.handshakes is api.messages is api.calls is None
 
 
+async def test_the_stage_and_a_route_of_functions_have_rates_of_their_own():
+    routes = {"bid": {"statusCode": 200, "body": "taken"}, "$default": {"statusCode": 200, "body": "x"}}
+    functions = {key: lambda event, context, answer=answer: answer for key, answer in routes.items()}
+    rates = {"socket.test": Rate(1, 5), "socket.test.bid": Rate(1, 1)}
+    async with testing.lambda_node(functions, two_way=functions, rates=rates) as node:
+        client = await node.connect("test")
+        bids = await outcomes(client, ['{"action":"bid"}'] * 3)
+        assert sorted(bids, key=str) == [None, None, "taken"]
+        assert await echoed(client, 10) == 3  # of the stage's five, the handshake and one bid had theirs
+
+
 async def test_without_rates_nothing_is_counted():
     async with testing.node([echoing()]) as node:
         api = node.running.gateway.stages["socket"].api

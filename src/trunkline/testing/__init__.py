@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from trunkline.testing.client import Client, Closed, Refused
 from trunkline.testing.context import context
+from trunkline.testing.faults import Fault, Faults
 from trunkline.testing.functions import Function
 from trunkline.testing.lambda_node import lambda_node
 from trunkline.testing.loop import Deadlock, JumpingLoop
@@ -25,6 +26,8 @@ __all__ = [
     "Client",
     "Closed",
     "Deadlock",
+    "Fault",
+    "Faults",
     "Function",
     "JumpingLoop",
     "Refused",
