@@ -67,6 +67,17 @@ def test_any_other_header_is_one_line(value):
     assert lines[1].startswith(b"x-name: ")
 
 
+@pytest.mark.parametrize(
+    ("status", "phrase"),
+    [
+        (413, b"Request Entity Too Large"), (414, b"Request-URI Too Long"), (416, b"Requested Range Not Satisfiable"),
+        (422, b"Unprocessable Entity"),
+    ],
+)  # fmt: skip
+def test_a_phrase_is_the_same_under_every_python(status, phrase):
+    assert encode(HttpResponse(status)).startswith(b"HTTP/1.1 %d %s\r\n" % (status, phrase))
+
+
 def test_a_status_without_a_phrase():
     assert encode(HttpResponse(599)).startswith(b"HTTP/1.1 599 \r\n")
 

@@ -7,7 +7,6 @@ from binascii import b2a_base64
 from collections.abc import Mapping
 from email.utils import formatdate
 from functools import lru_cache
-from http import HTTPStatus
 from random import getrandbits
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ from uuid import UUID
 
 from trunkline import clock, limits
 from trunkline.errors import InvalidConnectionId, MessageTooLarge, SlowConsumer, Throttled
-from trunkline.gateway.http import HttpResponse
+from trunkline.gateway.http import PHRASES, HttpResponse
 from trunkline.model.policies import Decision
 
 if TYPE_CHECKING:
@@ -30,7 +29,6 @@ __all__ = [
 ]  # fmt: skip
 
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
-_PHRASES = {status.value: status.phrase for status in HTTPStatus}
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
@@ -88,7 +86,7 @@ class _Second:
         content = "" if bare else "Content-Type: application/json\r\n"
         content += "" if status == 204 else f"Content-Length: {length}\r\n"
         connection = "close" if close else "keep-alive"
-        return f"HTTP/1.1 {status} {_PHRASES[status]}\r\nDate: {self.date}\r\n{content}Connection: {connection}\r\n"
+        return f"HTTP/1.1 {status} {PHRASES[status]}\r\nDate: {self.date}\r\n{content}Connection: {connection}\r\n"
 
 
 _second = _Second(0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from email.utils import formatdate
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,7 +13,18 @@ if TYPE_CHECKING:
 
     from trunkline.model.api import Response
 
-__all__ = ["HttpResponse", "date", "encode", "refusal"]
+__all__ = ["PHRASES", "HttpResponse", "date", "encode", "refusal"]
+
+# Python's words of four changed with 3.13: an answer does not depend on what runs the node.
+PHRASES: Mapping[int, str] = MappingProxyType(
+    {status.value: status.phrase for status in HTTPStatus}
+    | {
+        413: "Request Entity Too Large",
+        414: "Request-URI Too Long",
+        416: "Requested Range Not Satisfiable",
+        422: "Unprocessable Entity",
+    }
+)
 
 
 class HttpResponse:
@@ -58,7 +70,7 @@ def encode(response: HttpResponse, *, head_only: bool = False, last: str = "") -
 
     A header value with a line break is a bug of the caller: ValueError.
     """
-    lines = [f"HTTP/1.1 {response.status} {_phrase(response.status)}", f"date: {date()}"]
+    lines = [f"HTTP/1.1 {response.status} {PHRASES.get(response.status, '')}", f"date: {date()}"]
     for name, value in response.headers.items():
         if "\r" in value or "\n" in value or "\0" in value:
             raise ValueError(f"header {name} has a control character: {value!r}")
@@ -80,10 +92,3 @@ def refusal(response: Response, request_id: str) -> bytes:
     content_type = response.headers.get("content-type", "application/json; charset=UTF-8")
     answer = HttpResponse(response.status, raw, {"content-type": content_type}, close=True)
     return encode(answer, last=f"x-amz-apigw-id: {request_id}")
-
-
-def _phrase(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return ""
