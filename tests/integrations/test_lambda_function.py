@@ -251,8 +251,21 @@ def test_only_headers_that_a_handshake_takes_are_kept_and_the_last_value_wins():
         "multiValueHeaders": {"content-type": ["a", "b"], "set-cookie": ["c"], "empty": []},
     }
     assert read_proxy_response(json.dumps(answer).encode()).headers == {
-        "content-type": "b", "sec-websocket-protocol": "7",
+        "content-type": "b; charset=UTF-8", "sec-websocket-protocol": "7",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("said", "sent"),
+    [
+        ("application/json", "application/json; charset=UTF-8"),
+        ("text/html; Charset=utf-8", "text/html; Charset=utf-8"),
+        ("", ""),
+    ],
+)
+async def test_a_refusing_functions_content_type_has_a_charset(said, sent):
+    refusal = await refused(answering({"statusCode": 403, "body": "no", "headers": {"Content-Type": said}}))
+    assert refusal.headers["content-type"] == sent
 
 
 async def test_a_function_double_fails_as_lambda_does():

@@ -87,7 +87,7 @@ def context(event, *start, **after_direction):
 
 
 def test_connect():
-    query = "context=query+value&marker=d2%2Fconnect&repeat=first&repeat=second&blank="
+    query = "repeat=first&marker=d2%2Fconnect&context=query+value&repeat=second&blank="
     event = Event("CONNECT", identity(), "$connect", handshake=Handshake(CLIENT_HEADERS, query))
     check(
         event,
@@ -127,16 +127,16 @@ def test_connect():
                 "X-Probe": ["first", "second"],
             },
             "queryStringParameters": {
+                "blank": "",
                 "context": "query value",
                 "marker": "d2/connect",
                 "repeat": "second",
-                "blank": "",
             },
             "multiValueQueryStringParameters": {
+                "blank": [""],
                 "context": ["query value"],
                 "marker": ["d2/connect"],
                 "repeat": ["first", "second"],
-                "blank": [""],
             },
             "requestContext": context(event, ("routeKey", "$connect")),
             "isBase64Encoded": False,

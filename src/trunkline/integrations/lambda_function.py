@@ -148,6 +148,9 @@ def _headers(answer: Mapping[str, Any]) -> dict[str, str]:
             raise MalformedResponse(f"multiValueHeaders[{name!r}] is {values!r}; expected a list of texts")
         if values:
             found[name.lower()] = values[-1]
+    kind = found.get("content-type")
+    if kind and "charset" not in kind.lower():
+        found["content-type"] = f"{kind}; charset=UTF-8"  # as API Gateway was seen to say
     return {name: value for name, value in found.items() if name in _FORWARDED}
 
 

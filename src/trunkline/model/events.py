@@ -263,8 +263,9 @@ def _connect(event: Event) -> dict[str, Any]:
     built["headers"] = {name: values[-1] for name, values in headers.items()}
     built["multiValueHeaders"] = headers
     if len(handshake.query):
-        built["queryStringParameters"] = dict(handshake.query)
-        built["multiValueQueryStringParameters"] = {name: handshake.query.getlist(name) for name in handshake.query}
+        names = sorted(handshake.query)
+        built["queryStringParameters"] = {name: handshake.query[name] for name in names}
+        built["multiValueQueryStringParameters"] = {name: handshake.query.getlist(name) for name in names}
     _add_stage_variables(built, event.identity)
     context = {"routeKey": event.route} | _authorizer(event.identity, event.authorizer_ms)
     built["requestContext"] = context | _common(event)
