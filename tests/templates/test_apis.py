@@ -222,3 +222,36 @@ def test_an_api_id_is_the_same_each_time_and_differs_between_apis(app):
     text = API + STAGE + "  Other:" + second
     first, other = app(text).apis
     assert first.api_id == app(text).apis[0].api_id != other.api_id
+
+
+@pytest.mark.parametrize(
+    ("text", "warning"),
+    [
+        (API.replace("Name: Socket", "DisableExecuteApiEndpoint: true") + STAGE, "DisableExecuteApiEndpoint is not done here"),
+        (API + STAGE + route().replace(", Target: !Sub 'integrations/${Integ}'", ""), "route send has no Target and is left out"),
+        (API + STAGE.replace("dev", "dev, AccessLogSettings: {Format: x}"), "the access log of stage dev is not written here"),
+    ],
+)  # fmt: skip
+def test_what_is_not_done_is_warned_about(app, text, warning):
+    assert texts(app(text)) == [warning]
+
+
+CUSTOM = ", AuthorizationType: CUSTOM, AuthorizerId: !Ref Auth"
+AUTHORIZED = API + STAGE + integration() + route("$connect", CUSTOM) + AUTHORIZER.replace("SOURCES", "[]")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (API.replace(", RouteSelectionExpression: $request.body.action", ""), "yaml:7: .*RouteSelectionExpression is missing"),
+        (API + STAGE + integration(more=", TimeoutInMillis: 0") + route(), "yaml:13: .*TimeoutInMillis is 0; expected 50 to 29000"),
+        (AUTHORIZED.replace("AuthorizerType: REQUEST", "AuthorizerType: JWT"), "yaml:22: .*AuthorizerType is JWT; expected REQUEST"),
+        (AUTHORIZED.replace("AuthorizerUri: !Sub 'arn:aws", "AuthorizerUri: 'https:aws").replace(":lambda:path", ":x"), "yaml:23: .*AuthorizerUri is 'https:"),
+        (API + STAGE + STAGE.replace("Stage:", "Again:"), "yaml:13: .*stage dev is at .*yaml:8 already; expected another name"),
+        (API + STAGE.replace("dev", "a/b"), "yaml:10: .*StageName is 'a/b'; expected letters, digits, - and _"),
+        (API + STAGE.replace("dev", "dev, RouteSettings: {send: x}"), "yaml:10: .*RouteSettings.send is 'x'; expected a mapping"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_an_error_with_its_line(app, text, message):
+    with pytest.raises(ConfigurationError, match=message):
+        app(text)

@@ -38,6 +38,10 @@ def test_a_symbolic_link_inside_the_folder_is_followed(app, tmp_path):
 IN_S3 = "{S3Bucket: b, S3Key: path/to/code.zip}"
 
 
+def test_a_name_in_s3_that_no_file_can_have_is_not_beside_the_template(app):
+    assert "its code is in S3" in app(function(f"{{S3Bucket: b, S3Key: {'x' * 500}.zip}}")).warnings[0].text
+
+
 def test_a_function_in_s3_that_nothing_needs_is_warned_about_and_not_run(app):
     deployment = app(function(IN_S3))
     assert deployment.not_run == (("Fn", "AWS::Lambda::Function"),)

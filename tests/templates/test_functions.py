@@ -37,6 +37,7 @@ def test_a_function_of_a_provided_runtime_needs_no_handler(app):
         (", Environment: x", "Environment is 'x'; expected a mapping"),
         (", Environment: {Variables: x}", "Environment has no mapping Variables"),
         (", Environment: {Variables: {A=B: x}}", "variable 'A=B' cannot be in an environment"),
+        (", Code: {ZipFile: [a]}", "ZipFile is no text; expected the function's source"),
         (", Handler: [a]", "Handler is a list; expected a text"),
     ],
 )

@@ -69,6 +69,11 @@ def value(app):
         ("!If [Either, a, b]", "a"),
         ("!If [Number, a, b]", "a"),
         ("!If [IsProd, x, !Ref AWS::NoValue]", None),
+        ("!FindInMap [Sizes, none, none, {DefaultValue: 7}]", "7"),
+        ("!Length [a, b]", "2"),
+        ("!ToJsonString {a: !Ref Count}", '{"a":"3"}'),
+        ("!ToJsonString {Ref: AWS::NoValue}", "null"),
+        ("!GetAtt Queue.QueueUrl", "https://sqs.eu-west-1.amazonaws.com/123456789012/my-app-Queue"),
         ("!Ref AWS::AccountId", "123456789012"),
         ("!Ref AWS::Partition", "aws"),
         ("!Ref AWS::StackName", "my-app"),
@@ -104,6 +109,17 @@ def test_an_expression_gives_what_it_gives_in_aws(value, text, expected):
         ("{'Fn::Frob': x}", r":33: Fn::Frob is not known here; expected one of Fn::Base64"),
         ("!Transform {Name: x}", r":33: Fn::Transform is not known here"),
         ("!Sub {a: b}", r":33: Fn::Sub is given a mapping; expected a text"),
+        ("!Join [a, [{x: y}]]", r":33: this is a mapping; expected a text"),
+        ("!Base64 {x: y}", r":33: this is a mapping; expected a text"),
+        ("!Ref [a]", r":33: Ref is given a list; expected a name"),
+        ("!GetAtt Items", r":33: Fn::GetAtt expected \[logical id, attribute\]"),
+        ("!Sub [a]", r":33: Fn::Sub expected a text, or \[text, {name: value}\]"),
+        ("!Sub ['${A}', {A: !Ref 'AWS::NoValue'}]", r":33: \${A} in Fn::Sub is nothing; expected a text"),
+        ("!Join [a, b]", r":33: Fn::Join is given 'b'; expected a list"),
+        ("!Select [a]", r":33: Fn::Select expected \[index, \[values\]\]"),
+        ("!Split [a]", r":33: Fn::Split expected \[delimiter, text\]"),
+        ("!FindInMap [a]", r":33: Fn::FindInMap expected \[map, first key, second key\]"),
+        ("!If [IsProd, a]", r":33: Fn::If expected \[condition, value if true, value if false\]"),
         ("[a, b]", r":33: .*variable V is \['a', 'b'\]; expected a text"),
     ],
 )
@@ -220,3 +236,43 @@ def test_resources_that_name_each_other_too_deeply_are_an_error(app):
     text = f"Resources:\n{buckets}  B900: {{Type: AWS::S3::Bucket}}\n  F: {{{FUNCTION}, FunctionName: !Ref B0}}}}\n"
     with pytest.raises(ConfigurationError, match="too deeply"):
         app(text)
+
+
+@pytest.mark.parametrize(
+    ("declaration", "value"),
+    [
+        ("Type: String, Default: 3", "3"),
+        ("Type: CommaDelimitedList, Default: [a, 1]", "a|1"),
+        ("Type: List<Number>, Default: '1, 2'", "1|2"),
+        ("Type: 'AWS::SSM::Parameter::Value<List<String>>', Default: 'x,y'", "x|y"),
+        ("Type: List<AWS::EC2::Subnet::Id>, Default: 'x,y'", "x|y"),
+    ],
+)
+def test_a_parameter_has_the_value_that_its_type_gives_it(app, declaration, value):
+    text = "!Ref P" if "String, " in declaration else "!Join ['|', !Ref P]"
+    deployment = app(f"Parameters: {{P: {{{declaration}}}}}\nResources: {{}}\nOutputs: {{V: {{Value: {text}}}}}\n")
+    assert deployment.outputs == {"V": value}
+
+
+def test_where_cdk_put_its_assets_once_needs_no_value(app):
+    assert app("Parameters: {AssetParameters1aS3Bucket: {Type: String}}\nResources: {}\n").functions == ()
+
+
+@pytest.mark.parametrize(
+    ("declaration", "message"),
+    [
+        ("x", r":1: parameter P is 'x'; expected a mapping with Type"),
+        ("{Type: String, Default: ab, MinLength: 3}", r":1: parameter P is 'ab'; expected MinLength 3"),
+        ("{Type: String, Default: abcd, MaxLength: '3'}", r":1: parameter P is 'abcd'; expected MaxLength 3"),
+        ("{Type: String, Default: a, MaxLength: many}", r":1: P's MaxLength is 'many'; expected a number"),
+    ],
+)
+def test_a_parameter_is_held_to_its_declaration(app, declaration, message):
+    with pytest.raises(ConfigurationError, match=message):
+        app(f"Parameters: {{P: {declaration}}}\nResources: {{}}\n")
+
+
+def test_an_error_does_not_repeat_all_of_a_long_text(app):
+    with pytest.raises(ConfigurationError, match=r"template.yaml:2: .*expected") as caught:
+        app(f"Resources:\n  F: {{{FUNCTION}, Timeout: {'x' * 100_000}}}}}\n")
+    assert len(str(caught.value)) < 3000

@@ -62,6 +62,12 @@ def test_a_value_inside_an_alias_has_the_line_where_it_was_written(read, tmp_pat
     assert document.where("D", "E", "no such") == f"{tmp_path}/template.yaml:6"
 
 
+def test_an_alias_may_be_a_key_if_it_is_a_text(read):
+    assert read("A: &a b\nB: {*a : 1}\n&c C: *c\n").data == {"A": "b", "B": {"b": 1}, "C": "C"}
+    with pytest.raises(ConfigurationError, match=r":2: alias \*a as a key is no text; expected a text"):
+        read("A: &a [b]\nB: {*a : 1}\n")
+
+
 def test_a_key_of_a_mapping_beats_one_that_is_merged_into_it(read):
     assert read("A: &a {x: 1}\nB: {<<: *a, x: 2}\nC: {x: 3, <<: [*a]}\n").data["B"] == {"x": 2}
     assert read("A: &a {x: 1}\nC: {x: 3, <<: [*a]}\n").data["C"] == {"x": 3}

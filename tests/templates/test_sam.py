@@ -149,6 +149,7 @@ def test_a_build_method_is_warned_about(app):
     [
         (SAM.replace("StageName: dev", "StageName: $default"), r"yaml:6: Resource with id \[Chat\] is invalid. Stages cannot be named"),
         (SAM.replace("      RouteSelectionExpression: $request.body.action\n", ""), r"yaml:6: .*RouteSelectionExpression"),
+        (SAM.replace("$connect: {FunctionArn: !GetAtt Main.Arn}", "$connect: 3"), r"yaml:5: SAM's transform fails with AttributeError: .*; expected"),
         (FN % ", Layers: 3", r"yaml:5: .*Type of property 'Layers' is invalid"),
         (FN.replace("Properties: {Handler: a.b, Runtime: python3.12%s}", "Properties: x"), r"yaml:5: Fn has no mapping Properties"),
         (SAM.replace("Globals:", "Globals:\n  Frob: {}"), r"yaml:\d+: .*Frob"),
@@ -157,6 +158,11 @@ def test_a_build_method_is_warned_about(app):
 def test_what_the_transform_finds_wrong_is_said_with_file_and_line(app, text, message):
     with pytest.raises(ConfigurationError, match=message):
         app(text, "src/", "layer/")
+
+
+def test_a_template_of_only_what_is_not_run_has_nothing_to_transform(app):
+    text = "Transform: AWS::Serverless-2016-10-31\nResources:\n  A: {Type: AWS::Serverless::Application}\n"
+    assert app(text).not_run == (("A", "AWS::Serverless::Application"),)
 
 
 def test_the_transform_asks_nothing_of_the_users_aws_settings(app, monkeypatch):

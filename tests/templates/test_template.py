@@ -183,3 +183,15 @@ def test_a_long_text_costs_no_more_than_its_length(app, text):
         app(
             f"Resources:\n  F: {{{function}, Environment: {{Variables: {{A: !Sub ['{text}${{B}}', {{}}], C: !Ref '{text}'}}}}}}}}\n"
         )
+
+
+def test_properties_that_are_no_mapping_are_an_error_with_its_line(app):
+    with pytest.raises(ConfigurationError, match=r"yaml:2: Properties of X are no mapping; expected one"):
+        app("Resources:\n  X: {Type: AWS::Lambda::Function, Properties: [a]}\n")
+
+
+@pytest.mark.parametrize("condition", ["x", "{}", "!Equals [a]", "!Not []", "!Or []", "{'Fn::Contains': [a, b]}"])
+def test_a_condition_that_is_none_is_an_error_with_its_line(app, condition):
+    text = f"Conditions:\n  C: {condition}\nResources:\n  X: {{Type: AWS::S3::Bucket, Condition: C}}\n"
+    with pytest.raises(ConfigurationError, match=r"yaml:2: this is no condition; expected Fn::Equals, Fn::Not"):
+        app(text)

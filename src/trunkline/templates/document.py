@@ -11,13 +11,19 @@ from typing import Any
 
 from trunkline.errors import ConfigurationError
 
-__all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_VALUES", "Builder", "Built", "Document"]
+__all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_VALUES", "Builder", "Built", "Document", "shortened"]
 
 MAX_BYTES = 2 * 1024 * 1024  # CloudFormation takes 1 MB
 MAX_DEPTH = 64
 MAX_VALUES = 200_000  # with every alias written out
+_SHOWN = 2000
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def shortened(text: str) -> str:
+    """A text for people, who need not see all of what is wrong with it."""
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN // 2]} ... {text[-_SHOWN // 2 :]}"
 
 
 class Document:
@@ -46,7 +52,7 @@ class Document:
 
     def error(self, text: str, *path: Any) -> ConfigurationError:
         """What is wrong with a value."""
-        return ConfigurationError(f"{self.where(*path)}: {text}")
+        return ConfigurationError(f"{self.where(*path)}: {shortened(text)}")
 
     def unknown(self, what: str, name: Any, known: Iterable[str], *path: Any) -> ConfigurationError:
         """That there is nothing of a name, and which name may have been meant."""

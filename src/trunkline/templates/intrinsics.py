@@ -282,7 +282,8 @@ class Resolver:
         return len(self._list(argument, "Fn::Length", path))
 
     def _to_json(self, argument: Any, path: tuple[Any, ...]) -> str:
-        return self._counted(json.dumps(self.resolve(argument, *path), separators=(",", ":")), path)
+        value = self.resolve(argument, *path)
+        return self._counted(json.dumps(None if value is NO_VALUE else value, separators=(",", ":")), path)
 
 
 def _described(value: Any) -> str:

@@ -68,7 +68,7 @@ _ARNS = {
 
 def stack_name(file: Path) -> str:
     """The name of a template's stack: that of its folder, as far as a stack may be called that."""
-    folder = re.sub(r"[^A-Za-z0-9]+", "-", file.resolve().parent.name).strip("-")[:64]
+    folder = re.sub(r"[^A-Za-z0-9]+", "-", file.parent.resolve().name).strip("-")[:64]
     return folder if folder[:1].isalpha() else f"stack-{folder}".rstrip("-")
 
 

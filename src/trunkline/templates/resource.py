@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trunkline.errors import ConfigurationError
-from trunkline.templates.document import Document
+from trunkline.templates.document import Document, shortened
 from trunkline.templates.sections import as_text
 
 __all__ = ["Resource"]
@@ -40,7 +40,7 @@ class Resource:
 
     def error(self, text: str, *keys: Any) -> ConfigurationError:
         """What is wrong with it, or with one of its properties."""
-        return ConfigurationError(f"{self.where_of(*keys)}: {self.kind} {self.logical_id}: {text}")
+        return ConfigurationError(f"{self.where_of(*keys)}: {self.kind} {self.logical_id}: {shortened(text)}")
 
     def text(self, key: str, default: str | None = None) -> str:
         """A property that is a text.

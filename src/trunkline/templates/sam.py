@@ -49,16 +49,18 @@ def transformed(document: Document, parameters: dict[str, Any], region: str, war
     data = _copied(document.data)
     resources = section(document, data, "Resources")
     kept_aside = {}
+    left = False
     for logical_id, resource in list(resources.items()):
         kind = resource.get("Type") if isinstance(resource, dict) else None
         if isinstance(kind, str) and kind.startswith(_SERVERLESS):
             if kind in RUN:
+                left = True
                 kept_aside.update(_prepare(document, logical_id, resource, data, warnings))
             else:
                 kept_aside[logical_id] = {"Type": kind}
                 del resources[logical_id]
     _prepare_globals(data)
-    made = _run(document, data, parameters, region)
+    made = _run(document, data, parameters, region) if left else data
     made["Resources"] = {**kept_aside, **made.get("Resources", {})}
     return made
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from trunkline.errors import ConfigurationError, DeclarationError
+from trunkline.errors import ConfigurationError
 from trunkline.model.deployment import ApiDefinition, Deployment, Warned
 from trunkline.model.functions import FunctionDefinition
 from trunkline.templates import sam
@@ -51,8 +51,6 @@ def load_template(file: Path, parameters: Mapping[str, str], *, region: str, acc
         return _Template(load_document(file), parameters, region, account).deployment()
     except RecursionError:
         raise ConfigurationError(f"{file}:1: its resources name each other too deeply; expected fewer steps") from None
-    except DeclarationError as error:
-        raise ConfigurationError(f"{file}:1: {error}") from None
 
 
 class _Template:
