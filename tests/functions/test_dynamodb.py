@@ -1,11 +1,14 @@
 """The tables of a template: in a DynamoDB that is started for the run, or in one that somebody named."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import asynccontextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -17,6 +20,8 @@ from trunkline import ConfigurationError
 from trunkline.functions import dynamodb_server
 from trunkline.functions.dynamodb import tables_for
 from trunkline.functions.dynamodb_server import DynamoServer
+from trunkline.functions.environment import Surroundings, worker_environment
+from trunkline.model.functions import FunctionDefinition
 from trunkline.model.tables import TableDefinition
 
 NODE_MODULES = Path(__file__).parents[2] / ".venv/node/node_modules"
@@ -172,6 +177,38 @@ async def test_what_is_no_url_is_named():
     with pytest.raises(ConfigurationError, match="--dynamodb 'here': expected a URL such as"):
         async with tables_for([table()], url="here", say=Said()):
             pass
+
+
+class Describing(BaseHTTPRequestHandler):
+    """A DynamoDB that has the table already, and keeps who asked."""
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        self.server.asked.append(self.headers["authorization"])
+        body = json.dumps({"Table": dict(table().create)}).encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+async def test_it_is_asked_with_the_key_of_the_functions_and_in_their_region(tmp_path):
+    # Some have other tables for each of them.
+    function = FunctionDefinition("f", "F", "python3.12", "app.handler")
+    surroundings = Surroundings("eu-west-1", "123456789012", tmp_path, print)
+    found = worker_environment(function, surroundings, task_root=tmp_path, layers=None, own=tmp_path)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Describing) as server:
+        server.asked = []
+        threading.Thread(target=server.serve_forever).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        async with tables_for([table()], url=url, region=found["AWS_REGION"], say=Said()):
+            server.shutdown()
+    (asked,) = server.asked
+    assert f" Credential={found['AWS_ACCESS_KEY_ID']}/" in asked
+    assert "/eu-west-1/dynamodb/aws4_request" in asked
 
 
 # The process.

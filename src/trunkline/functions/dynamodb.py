@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
@@ -28,6 +27,12 @@ _KEPT = (
     "LocalSecondaryIndexes",
     "GlobalSecondaryIndexes",
 )
+# Those of the functions: DynamoDB Local has other tables for each key and region, and any key will do.
+_KEYS = {
+    "aws_access_key_id": "AKIALOCALFUNCTION000",
+    "aws_secret_access_key": "local-function-no-secret",
+    "aws_session_token": "local-function-no-session",
+}
 _ACTIVE_SECONDS = 60.0
 _UNKNOWN = frozenset({"UnknownOperationException", "UnknownOperation", "NotImplemented"})
 
@@ -162,12 +167,9 @@ def _client(url: str, region: str) -> Any:
         from botocore.config import Config
     except ImportError:
         raise ConfigurationError("tables need boto3: pip install 'trunkline[aws]'") from None
-    # A local DynamoDB takes any, but wants some.
-    known = {"AWS_ACCESS_KEY_ID", "AWS_PROFILE"} & os.environ.keys()
-    keys = {} if known else {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
     config = Config(connect_timeout=5, read_timeout=30, retries={"total_max_attempts": 2})
     try:
-        return boto3.Session(region_name=region, **keys).client("dynamodb", endpoint_url=url, config=config)
+        return boto3.Session(region_name=region, **_KEYS).client("dynamodb", endpoint_url=url, config=config)
     except ValueError:
         raise ConfigurationError(f"--dynamodb {url!r}: expected a URL such as http://127.0.0.1:8000") from None
 
