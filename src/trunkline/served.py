@@ -6,14 +6,30 @@ What `runtime` is for a program of ours, this is for somebody's template.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import contextvars
 import re
-from collections.abc import Mapping
+import tempfile
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 from trunkline import limits
+from trunkline.connections.local import LocalConnections
 from trunkline.errors import ConfigurationError, DeclarationError
+from trunkline.functions.certificates import Certificates, local_certificates
+from trunkline.functions.dynamodb import tables_for
+from trunkline.functions.endpoints import variables
+from trunkline.functions.environment import Surroundings
+from trunkline.functions.pool import LocalFunction
 from trunkline.gateway.authorizers import LambdaAuthorizer
+from trunkline.gateway.invocations import Invocations
+from trunkline.gateway.keys import keys_of
+from trunkline.gateway.management import by_host
+from trunkline.gateway.server import Stage
+from trunkline.gateway.signatures import Verifier
+from trunkline.gateway.throttling import Throttling
 from trunkline.integrations.lambda_function import LambdaIntegration
 from trunkline.model.api import (
     CONNECT_ROUTE,
@@ -27,10 +43,12 @@ from trunkline.model.api import (
 from trunkline.model.expressions import compile_selector
 from trunkline.model.functions import Invocation, InvocationRefused, Invoker
 from trunkline.model.identity_sources import parse_identity_sources
+from trunkline.runtime import connection_ids, gateway_of, open_admin, rates_of
+from trunkline.templates import load_template
 
 if TYPE_CHECKING:
     from trunkline.config import Settings
-    from trunkline.gateway.throttling import Throttling
+    from trunkline.gateway.server import Gateway
     from trunkline.model.deployment import (
         ApiDefinition,
         AuthorizerDefinition,
@@ -39,9 +57,203 @@ if TYPE_CHECKING:
         StageDefinition,
     )
 
-__all__ = ["compile_deployment"]
+__all__ = ["ServedTemplate", "compile_deployment", "open_template"]
+
+_STATE = ".trunkline"
+Say: TypeAlias = Callable[[str, str], None]
+"""Takes a line that a function wrote: what the template calls the function, and the line."""
 
 _VARIABLE = re.compile(r"\$\{stageVariables\.([A-Za-z0-9_]+)\}")
+
+
+class ServedTemplate:
+    """A template that is served, for as long as `open_template` holds it.
+
+    Attributes:
+        file: the template.
+        deployment: what it says.
+        gateway: its gateway.
+        functions: its functions, by physical name.
+        paths: what is served, by path; nothing before `listen`.
+        address: host and port of the door, once it is open.
+        admin_address: those of `/live` and `/ready`, if there are any.
+        dynamodb: URL of the DynamoDB that the functions use, if there is one.
+        certificates: what the door speaks TLS with.
+    """
+
+    def __init__(self, file: Path, deployment: Deployment, gateway: Gateway, settings: Settings, say: Say) -> None:
+        self.file = file
+        self.deployment = deployment
+        self.gateway = gateway
+        self.functions: dict[str, LocalFunction] = {}
+        self.paths: dict[str, CompiledApi] = {}
+        self.address = (settings.host, settings.port)
+        self.admin_address: tuple[str, int] | None = None
+        self.dynamodb: str | None = None
+        self.certificates: Certificates | None = None
+        self._settings = settings
+        self._say = say
+        self._retired: list[LocalFunction] = []
+        self._throttling = Throttling(rates_of(settings), gateway.time)
+        self._surroundings: Surroundings | None = None
+
+    async def listen(self, scratch: Path) -> None:
+        """Open the door. Before it is known where it is, nothing is served: functions have to find the way back.
+
+        Raises:
+            ConfigurationError: an address cannot be had.
+        """
+        settings = self._settings
+        port = await self.gateway.listen(settings.host, settings.port)
+        self.address = (settings.host, port)
+        self.admin_address = await open_admin(self.gateway, settings, port)
+        self._surroundings = Surroundings(
+            region=settings.region,
+            account=settings.account,
+            environment=self._way_back(port),
+            folder=scratch,
+            say=self._said,
+            node_modules=None if settings.node_modules is None else Path(settings.node_modules),
+        )
+        self._deploy(self.deployment)
+
+    def redeploy(self) -> None:
+        """Read the template again and serve what it says now, under open connections.
+
+        Raises:
+            ConfigurationError: it cannot be read; what was served before still is.
+        """
+        self._deploy(_loaded(self.file, self._settings))
+
+    def changed(self, file: Path) -> list[str]:
+        """A file has changed: the functions whose code it is run anew from their next invocations on.
+
+        Returns:
+            Their logical ids.
+        """
+        found = [one for one in self.functions.values() if _is_code_of(file, one.definition.code)]
+        for function in found:
+            function.replace()
+        return [one.definition.logical_id for one in found]
+
+    async def close(self) -> None:
+        """Close every connection, and end every worker."""
+        await self.gateway.close()
+        await asyncio.gather(*(function.close() for function in (*self.functions.values(), *self._retired)))
+
+    def _said(self, function: str, line: str) -> None:
+        known = self.functions.get(function)
+        self._say(function if known is None else known.definition.logical_id, line)
+
+    def _way_back(self, port: int) -> dict[str, str]:
+        return variables(
+            host="127.0.0.1",
+            port=port,
+            region=self._settings.region,
+            stages=[(api.api_id, stage.name) for api in self.deployment.apis for stage in api.stages],
+            dynamodb=self.dynamodb,
+            ca=None if self.certificates is None else self.certificates.ca,
+            bundle=None if self.certificates is None else self.certificates.bundle,
+        )
+
+    def _deploy(self, deployment: Deployment) -> None:
+        assert self._surroundings is not None
+        functions: dict[str, LocalFunction] = {}
+        for definition in deployment.functions:
+            before = self.functions.get(definition.name)
+            if before is None or before.definition != definition:
+                before = LocalFunction(definition, self._surroundings)
+            functions[definition.name] = before
+        apis = compile_deployment(deployment, functions, self._settings, self._throttling)
+        for name, function in self.functions.items():
+            if functions.get(name) is not function:
+                function.replace()
+                self._retired.append(function)
+        self.functions.clear()  # the same dict: the Invoke API looks into it
+        self.functions.update(functions)
+        self.deployment = deployment
+        self._serve(apis)
+
+    def _serve(self, apis: dict[str, CompiledApi]) -> None:
+        stages = self.gateway.stages
+        for path in stages.keys() - apis.keys():
+            del stages[path]  # its open connections go on with what they had
+        for path, api in apis.items():
+            if path in stages:
+                stages[path].api = api
+            else:
+                stages[path] = Stage(api)
+        for api in apis.values():  # two Apis may have stages of one name; calls of functions name theirs by the Host
+            stages[by_host(api.api_id, api.stage)] = Stage(api)
+        self.paths = apis
+
+
+@contextlib.asynccontextmanager
+async def open_template(file: Path, settings: Settings, say: Say) -> AsyncIterator[ServedTemplate]:
+    """Serve a template: the door is open inside the block.
+
+    Args:
+        say: takes each line that a function writes.
+
+    Raises:
+        ConfigurationError: the template, or what it needs, cannot be had.
+    """
+    keys = keys_of(settings)
+    deployment = _loaded(file, settings)
+    ids = connection_ids(_folder(file) / _STATE)
+    async with contextlib.AsyncExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="trunkline-")))
+        connections = LocalConnections(ids.origin)
+        verifier = Verifier(keys, settings.region)
+        gateway = gateway_of([], ids, connections, settings, verifier, contextvars.copy_context())
+        served = ServedTemplate(file, deployment, gateway, settings, say)
+        served.certificates = _certificates(deployment, settings, _folder(file) / _STATE)
+        gateway.tls = served.certificates.context
+        gateway.invocations = Invocations(
+            served.functions,
+            Verifier(keys, settings.region, "lambda"),
+            gateway.admission,
+            arn=execute_arn(settings.region, settings.account).replace(":execute-api:", ":lambda:"),
+            verifying=settings.verify_signatures,
+            hosts=settings.host_name,
+        )
+        served.dynamodb = await _dynamodb(stack, deployment, settings, say)
+        stack.push_async_callback(served.close)
+        await served.listen(scratch)
+        yield served
+
+
+async def _dynamodb(
+    stack: contextlib.AsyncExitStack, deployment: Deployment, settings: Settings, say: Say
+) -> str | None:
+    if not deployment.tables:
+        return settings.dynamodb
+    modules = None if settings.node_modules is None else Path(settings.node_modules)
+    tables = tables_for(deployment.tables, url=settings.dynamodb, node_modules=modules, region=settings.region, say=say)
+    return await stack.enter_async_context(tables)
+
+
+def _certificates(deployment: Deployment, settings: Settings, folder: Path) -> Certificates:
+    hosts = [f"{api.api_id}.execute-api.{settings.region}.amazonaws.com" for api in deployment.apis]
+    return local_certificates(folder, ["localhost", "127.0.0.1", "::1", *hosts])
+
+
+def _loaded(file: Path, settings: Settings) -> Deployment:
+    deployment = load_template(file, settings.parameter, region=settings.region, account=settings.account)
+    if not deployment.apis:
+        raise ConfigurationError(
+            f"{file} has no WebSocket Api; expected an AWS::ApiGatewayV2::Api with ProtocolType WEBSOCKET, or an "
+            "AWS::Serverless::WebSocketApi"
+        )
+    return deployment
+
+
+def _folder(file: Path) -> Path:
+    return file.resolve().parent
+
+
+def _is_code_of(file: Path, code: Path | None) -> bool:
+    return code is not None and file.is_relative_to(code.resolve())
 
 
 def compile_deployment(

@@ -41,7 +41,7 @@ def test_its_own_variables_win_over_lambdas_and_paths_are_joined(tmp_path):
     )
     assert found["TZ"] == "Europe/Vienna"
     assert found["NODE_OPTIONS"] == "--no-warnings --require x.cjs"
-    assert found["PYTHONPATH"] == "/mine:/shim"
+    assert found["PYTHONPATH"] == "/shim:/mine"
     assert found["AWS_ENDPOINT_URL_LAMBDA"] == "http://x"
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import botocore.auth
@@ -18,8 +19,8 @@ from trunkline.errors import MessageTooLarge, SlowConsumer, Throttled, Unreachab
 from trunkline.gateway.acceptor import Acceptor
 from trunkline.gateway.admission import Admission
 from trunkline.gateway.keys import Key
-from trunkline.gateway.management import Management, is_management
-from trunkline.gateway.server import Gateway
+from trunkline.gateway.management import Management, by_host, is_management
+from trunkline.gateway.server import Gateway, Stage
 from trunkline.gateway.signatures import Verifier
 from trunkline.model.api import CompiledApi
 from trunkline.model.ids import ConnectionIds
@@ -564,6 +565,18 @@ async def test_the_name_of_another_api_is_forbidden():
         assert (await caller.get("junk", stage="dev", host=host)).error == FORBIDDEN
     caller.client.hang_up()
     await gateway.close()
+
+
+async def test_of_two_apis_with_a_stage_of_one_name_the_host_says_which_is_meant():
+    async with testing.node(program()) as node:
+        stages = node.running.gateway.stages
+        second = replace(stages["other"].api, api_id="bbbbbbbbbb", stage="socket")
+        stages[by_host("bbbbbbbbbb", "socket")] = Stage(second)
+        _, id = await connected(node, "other")
+        caller = Caller(node.client())
+        assert (await caller.post(id, b"x", host="bbbbbbbbbb.execute-api.us-east-1.amazonaws.com")).status == 200
+        assert (await caller.post(id, b"x")).status == 410
+        caller.client.hang_up()
 
 
 # Who has to sign.

@@ -13,6 +13,7 @@ import typer
 
 from trunkline import log
 from trunkline.cli.stopping import RELOADING, Interrupted, Stop, ignore_signals
+from trunkline.cli.template import is_template, serve_template
 from trunkline.config import Settings, parse_address, parse_limits, settings
 from trunkline.errors import ConfigurationError
 
@@ -22,7 +23,10 @@ _SHARE_OF_CLIENTS = 0.9  # of the time to drain; the rest is for the ends of lif
 
 
 def run(
-    programs: Annotated[list[str], typer.Argument(metavar="PROGRAM", help="Python files or modules.")],
+    programs: Annotated[
+        list[str],
+        typer.Argument(metavar="PROGRAM", help="Python files or modules, or one SAM or CloudFormation template"),
+    ],
     host: Annotated[str | None, typer.Option(metavar="HOST", help="Address to listen at; default 127.0.0.1.")] = None,
     port: Annotated[
         str | None, typer.Option(metavar="PORT", help="Port to listen at, 0 for any; default 8000.")
@@ -101,6 +105,17 @@ def run(
     like: Annotated[
         str | None, typer.Option(metavar="WHAT", help="aws for what API Gateway does, and no more; default none.")
     ] = None,
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Set a parameter of a template; may be repeated."),
+    ] = None,
+    dynamodb: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="DynamoDB of a template's functions; default one that is started."),
+    ] = None,
+    node_modules: Annotated[
+        str | None, typer.Option(metavar="DIR", help="npm packages that a template's functions find.")
+    ] = None,
     reload: Annotated[
         bool, typer.Option("--reload", help="Start anew when a Python file changes; for development.")
     ] = False,
@@ -116,9 +131,11 @@ def run(
     flags |= {"verify_signatures": verify_signatures or None, "keys": keys, "host_name": host_name or None}
     flags |= {"region": region, "account": account}
     flags |= {"rate": rate or None, "quotas": quotas, "like": like}
-    chosen = settings(folder_of(programs[0]), flags)
+    flags |= {"parameter": parameter or None, "dynamodb": dynamodb, "node_modules": node_modules}
+    template = is_template(programs[0])
+    chosen = settings(Path(programs[0]).resolve().parent if template else folder_of(programs[0]), flags)
     _check(programs, chosen)
-    if reload and RELOADING not in os.environ:
+    if reload and not template and RELOADING not in os.environ:
         from trunkline.cli.reloading import supervise
 
         supervise(programs)
@@ -127,7 +144,10 @@ def run(
     stop = Stop(chosen.grace + chosen.drain)
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_serve(programs, chosen, stop))
+            if template:
+                runner.run(serve_template(Path(programs[0]), chosen, stop))
+            else:
+                runner.run(_serve(programs, chosen, stop))
         ignore_signals()
     except Interrupted as interrupted:
         raise typer.Exit(128 + interrupted.args[0]) from None
@@ -140,7 +160,9 @@ def _check(programs: list[str], chosen: Settings) -> None:
     for program in programs:
         if programs.count(program) > 1:
             raise ConfigurationError(f"{program} is given more than once")
-        if what := _what_instead(Path(program)):
+        if is_template(program):
+            _check_template(programs, Path(program))
+        elif what := _what_instead(Path(program)):
             raise ConfigurationError(f"{program} is {what}; expected one such as chat.py")
     if chosen.web is not None and not Path(chosen.web).is_dir():
         what = "is a file" if Path(chosen.web).exists() else "does not exist"
@@ -148,6 +170,14 @@ def _check(programs: list[str], chosen: Settings) -> None:
     keys_of(chosen)
     if chosen.admin not in {None, "off"}:
         parse_address(str(chosen.admin), "--admin")
+
+
+def _check_template(programs: list[str], template: Path) -> None:
+    if len(programs) > 1:
+        raise ConfigurationError(f"{template} is a template; expected nothing beside it, got {', '.join(programs)}")
+    if not template.is_file():
+        what = "is a folder" if template.exists() else "does not exist"
+        raise ConfigurationError(f"{template} {what}; expected a template such as template.yaml")
 
 
 def _what_instead(path: Path) -> str | None:

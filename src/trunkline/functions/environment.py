@@ -51,8 +51,13 @@ def worker_environment(
     found |= definition.environment
     for more in (_paths(definition, surroundings, layers), surroundings.environment):
         for name, value in more.items():
-            parting = _JOINED.get(name)
-            found[name] = f"{found[name]}{parting}{value}" if parting and found.get(name) else value
+            parting, before = _JOINED.get(name), found.get(name)
+            if parting is None or not before:
+                found[name] = value
+            elif name == "PYTHONPATH":  # the first sitecustomize is the one that Python runs; ours runs the next
+                found[name] = f"{value}{parting}{before}"
+            else:
+                found[name] = f"{before}{parting}{value}"
     return found
 
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from trunkline.gateway.server import Stage
     from trunkline.model.api import CompiledApi
 
-__all__ = ["Later", "Management", "is_management"]
+__all__ = ["Later", "Management", "by_host", "is_management"]
 
 logger = logging.getLogger("trunkline.gateway")
 
@@ -139,7 +139,9 @@ class Management:
         parts = request.path.split("/")
         if len(parts) != 4 or parts[2] not in _CONNECTIONS or not all(parts[1:]) or request.method not in _METHODS:
             raise _Refusal(refused(403, "MissingAuthenticationTokenException", "Missing Authentication Token"))
-        stage = stages.get(parts[1])
+        stage = stages.get(by_host(host.api_id, parts[1])) if host.api_id else None
+        if stage is None:
+            stage = stages.get(parts[1])
         if stage is None or (host.api_id and host.api_id != stage.api.api_id):
             raise _Refusal(forbidden())
         connection_id = parts[3].replace("%3D", "=")  # what clients write, and cheaper than to decode everything
@@ -169,6 +171,11 @@ def _masked(arn: str) -> str:
     """Of the account, which is its end, the last four digits are shown."""
     front, _, account = arn.rpartition(":")
     return f"{front}:{'*' * 8}{account[-4:]}"
+
+
+def by_host(api_id: str, stage: str) -> str:
+    """The key of a stage that is also found by the Host `{api id}.execute-api.*`; no path is like it."""
+    return f"{api_id} {stage}"
 
 
 def is_management(path: str) -> bool:

@@ -1,0 +1,129 @@
+"""`trunkline run template.yaml`: somebody's application of API Gateway, Lambda and DynamoDB, served as it stands."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.text import Text
+
+from trunkline.errors import ConfigurationError
+from trunkline.log import escape
+
+if TYPE_CHECKING:
+    from trunkline.cli.stopping import Stop
+    from trunkline.config import Settings
+    from trunkline.model.deployment import Deployment
+    from trunkline.served import ServedTemplate
+
+__all__ = ["is_template", "serve_template"]
+
+_SUFFIXES = frozenset({".yaml", ".yml", ".json", ".template"})
+_SHARE_OF_CLIENTS = 0.9  # of the time to drain
+_COLOURS = ("cyan", "magenta", "green", "blue", "yellow")
+_LABEL = 14  # the width of the first column
+_SHOWN = 6  # of a list in the banner
+
+
+def is_template(program: str) -> bool:
+    """Whether it names a template, by its suffix."""
+    return Path(program).suffix in _SUFFIXES
+
+
+async def serve_template(file: Path, chosen: Settings, stop: Stop) -> None:
+    """Serve it until it is told to stop; what changes below its folder is taken up."""
+    from trunkline.served import open_template
+
+    terminal = Console(highlight=False, soft_wrap=True)
+    async with open_template(file, chosen, _speaker(terminal)) as served:
+        stop.opened(served.gateway)
+        watching = asyncio.create_task(_watch(served, terminal))
+        await asyncio.sleep(0)  # it watches from before the banner on
+        _banner(served, terminal)
+        try:
+            await stop.wait()
+        finally:
+            watching.cancel()
+        if sys.stdout.isatty():
+            print(flush=True)
+        served.gateway.draining = True
+        await stop.grace(chosen.grace)
+        await served.gateway.close(code=stop.code, reason=stop.reason, seconds=chosen.drain * _SHARE_OF_CLIENTS)
+
+
+def _speaker(terminal: Console) -> Callable[[str, str], None]:
+    """Prints what functions write, each line behind the function's name."""
+    colours: dict[str, str] = {}
+
+    def say(function: str, line: str) -> None:
+        colour = colours.setdefault(function, _COLOURS[len(colours) % len(_COLOURS)])
+        terminal.print(Text.assemble((f"{function} | ", colour), escape(line)))
+
+    return say
+
+
+async def _watch(served: ServedTemplate, terminal: Console) -> None:
+    import watchfiles
+
+    class Sources(watchfiles.DefaultFilter):
+        ignore_dirs = (*watchfiles.DefaultFilter.ignore_dirs, ".trunkline", ".aws-sam")
+
+    async for changes in watchfiles.awatch(served.file.resolve().parent, watch_filter=Sources(), step=50):
+        files = sorted({Path(path) for _, path in changes})
+        if served.file.resolve() in files:
+            _redeploy(served, terminal)
+            continue
+        anew = sorted({name for file in files for name in served.changed(file)})
+        if anew:
+            names = ", ".join(sorted({file.name for file in files})[:3])
+            terminal.print(Text(f"{names} changed: {', '.join(anew)} run anew", style="dim"))
+
+
+def _redeploy(served: ServedTemplate, terminal: Console) -> None:
+    try:
+        served.redeploy()
+    except ConfigurationError as error:
+        terminal.print(Text(f"{error}; what was served before still is", style="red"))
+    else:
+        terminal.print(Text(f"{served.file.name} changed: deployed anew, connections stay", style="dim"))
+
+
+def _banner(served: ServedTemplate, out: Console) -> None:
+    host, port = served.address
+    shown = "127.0.0.1" if host in {"", "0.0.0.0", "::"} else host  # noqa: S104
+    address = f"[{shown}]:{port}" if ":" in shown else f"{shown}:{port}"
+    for label, text, where in _rows(served, address):
+        row = Text.assemble((label.ljust(_LABEL), "bold"), (text, "cyan" if label == "socket" else ""))
+        out.print(row.append(f"  {where}", style="dim") if where else row)
+    for warned in served.deployment.warnings:
+        out.print(Text.assemble(("warning".ljust(_LABEL), "yellow"), str(warned)))
+    out.print(Text(f"listening at {address}; stop with Ctrl-C", style="dim"))
+
+
+def _rows(served: ServedTemplate, address: str) -> Iterator[tuple[str, str, str]]:
+    deployment = served.deployment
+    for path, api in served.paths.items():
+        yield "socket", f"ws://{address}/{path}", ""
+        (definition,) = [one for one in deployment.apis if one.logical_id == api.name]
+        if definition.authorizer is not None:
+            yield "", f"authorizer -> {definition.authorizer.function}", definition.authorizer.where
+        for route in definition.routes:
+            yield "", f"{route.key} -> {route.function}{' and back' if route.two_way else ''}", route.where
+    for function in deployment.functions:
+        yield "function", f"{function.name}  {function.runtime}", function.where
+    for table in deployment.tables:
+        yield "table", f"{table.name} in {served.dynamodb}", table.where
+    if deployment.not_run:
+        yield "not run here", _few(deployment), ""
+    if served.admin_address is not None:
+        yield "admin", "http://{}:{}/ready".format(*served.admin_address), ""
+
+
+def _few(deployment: Deployment) -> str:
+    names = [f"{name} ({kind})" for name, kind in deployment.not_run]
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more

@@ -1,0 +1,126 @@
+"""`trunkline run template.yaml`: served, spoken to, changed, and told to stop, as a process."""
+
+import json
+import textwrap
+
+import pytest
+from websockets.sync.client import connect
+
+TEMPLATE = """
+    AWSTemplateFormatVersion: "2010-09-09"
+    Transform: AWS::Serverless-2016-10-31
+    Parameters:
+      Word: {Type: String, Default: first}
+    Resources:
+      Talk:
+        Type: AWS::Serverless::Function
+        Properties:
+          Runtime: python3.11
+          Handler: app.handler
+          CodeUri: code/
+          Environment: {Variables: {WORD: !Ref Word}}
+      Queue: {Type: AWS::SQS::Queue}
+      Socket:
+        Type: AWS::Serverless::WebSocketApi
+        Properties:
+          StageName: dev
+          RouteSelectionExpression: $request.body.action
+          Routes:
+            $default: {FunctionArn: !GetAtt Talk.Arn}
+"""
+CODE = """
+    import os
+    import boto3
+
+    def handler(event, context):
+        print("asked for", event["body"])
+        where = event["requestContext"]
+        api = boto3.client("apigatewaymanagementapi", endpoint_url=f"https://{where['domainName']}/{where['stage']}")
+        api.post_to_connection(ConnectionId=where["connectionId"], Data=f"{os.environ['WORD']} {event['body']}".encode())
+        return {"statusCode": 200}
+"""
+
+
+@pytest.fixture
+def application(tmp_path):
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "app.py").write_text(textwrap.dedent(CODE))
+    template = tmp_path / "template.yaml"
+    template.write_text(textwrap.dedent(TEMPLATE))
+    return template
+
+
+def said(running, text):
+    with connect(running.url("socket")) as client:
+        client.send(text)
+        return client.recv(timeout=20)
+
+
+def test_a_function_is_asked_and_calls_back(application, run_trunkline):
+    running = run_trunkline(application)
+    assert said(running, "hello") == "first hello"
+    assert "Queue (AWS::SQS::Queue)" in next(line for line in running.banner if line.startswith("not run here"))
+    code, out, err = running.stop()
+    assert (code, err) == (0, "")
+    assert "Talk | asked for hello" in out
+
+
+def test_a_parameter_is_given(application, run_trunkline):
+    assert said(run_trunkline(application, "--parameter", "Word=second"), "hello") == "second hello"
+
+
+def test_a_change_of_its_code_is_taken_up_by_the_next_invocation(application, run_trunkline):
+    running = run_trunkline(application)
+    with connect(running.url("socket")) as client:
+        client.send("one")
+        assert client.recv(timeout=20) == "first one"
+        code = application.parent / "code" / "app.py"
+        code.write_text(code.read_text().replace("os.environ['WORD']", "'new'"))
+        running.says("app.py changed: Talk run anew")
+        client.send("two")
+        assert client.recv(timeout=20) == "new two"
+
+
+def test_a_change_of_the_template_is_deployed_under_open_connections(application, run_trunkline):
+    running = run_trunkline(application)
+    with connect(running.url("socket")) as client:
+        client.send("one")
+        assert client.recv(timeout=20) == "first one"
+        application.write_text(application.read_text().replace("Default: first", "Default: later"))
+        running.says("template.yaml changed: deployed anew, connections stay")
+        client.send("two")
+        assert client.recv(timeout=20) == "later two"
+
+
+def test_a_mistake_in_a_changed_template_leaves_what_was_served(application, run_trunkline):
+    running = run_trunkline(application)
+    application.write_text(application.read_text().replace("!Ref Word", "!Ref Nothing"))
+    line = next(line for line in running._lines() if "template.yaml:" in line)
+    assert "Nothing" in line
+    assert line.endswith("what was served before still is")
+    assert said(running, "hello") == "first hello"
+
+
+def refused(trunkline, *arguments, cwd=None):
+    code, out, err = trunkline("run", *arguments, cwd=cwd)
+    assert (code, out) == (2, "")
+    return err
+
+
+def test_a_mistake_is_one_line_with_its_place(application, trunkline):
+    application.write_text(application.read_text().replace("!Ref Word", "!Ref Nothing"))
+    message = refused(trunkline, application.name, cwd=application.parent)
+    assert message.count("\n") == 1
+    number = 1 + application.read_text().split("\n").index("      Environment: {Variables: {WORD: !Ref Nothing}}")
+    assert message.startswith(f"trunkline: template.yaml:{number}: ")
+
+
+def test_a_template_is_alone_and_there(application, trunkline, tmp_path):
+    assert "expected nothing beside it" in refused(trunkline, application, "chat.py")
+    assert "does not exist" in refused(trunkline, tmp_path / "other.yaml")
+    assert "is a folder" in refused(trunkline, (tmp_path / "code").rename(tmp_path / "code.yaml"))
+
+
+def test_a_template_without_an_api_is_told_what_is_expected(trunkline, tmp_path):
+    (tmp_path / "empty.json").write_text(json.dumps({"Resources": {"Queue": {"Type": "AWS::SQS::Queue"}}}))
+    assert "no WebSocket Api; expected an AWS::ApiGatewayV2::Api" in refused(trunkline, tmp_path / "empty.json")
