@@ -2,9 +2,9 @@
 // It asks Lambda's Runtime API for events, one after another, and hands them to the handler.
 
 import http from "node:http";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { createRequire, register } from "node:module";
-import { delimiter, join, resolve } from "node:path";
+import { delimiter, dirname, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 
 const [host, port] = process.env.AWS_LAMBDA_RUNTIME_API.split(":");
@@ -59,6 +59,16 @@ function described(error) {
   });
 }
 
+// Whether Node takes a file for an ES module: by its suffix, or by the package.json that is nearest.
+function isModule(file) {
+  if (!file.endsWith(".js")) return file.endsWith(".mjs");
+  for (let folder = dirname(file); ; folder = dirname(folder)) {
+    const found = join(folder, "package.json");
+    if (existsSync(found)) return JSON.parse(readFileSync(found, "utf8")).type === "module";
+    if (folder === dirname(folder)) return false;
+  }
+}
+
 async function load(handler) {
   const dot = handler.indexOf(".", handler.lastIndexOf("/") + 1);
   const base = resolve(root, handler.slice(0, dot));
@@ -66,13 +76,8 @@ async function load(handler) {
   if (dot < 0 || file === undefined) {
     throw Object.assign(new Error(`Cannot find module '${handler.slice(0, dot)}'`), { name: "Runtime.ImportModuleError" });
   }
-  let module;
-  try {
-    module = createRequire(pathToFileURL(file))(file);
-  } catch (error) {
-    if (error.code !== "ERR_REQUIRE_ESM" && !(error instanceof SyntaxError)) throw error;
-    module = await import(pathToFileURL(file).href);
-  }
+  // Not `require` for both, which newer versions of Node could do: the hook above is for `import` alone.
+  const module = isModule(file) ? await import(pathToFileURL(file).href) : createRequire(pathToFileURL(file))(file);
   const found = handler
     .slice(dot + 1)
     .split(".")
