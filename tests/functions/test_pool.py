@@ -15,12 +15,15 @@ from trunkline.functions.pool import LocalFunction
 from trunkline.model.functions import FunctionDefinition, InvocationRefused
 
 PYTHON = """
-import os, time
+import os, subprocess, time
 print("begun")
 
 def handler(event, context):
     what = event.get("what")
     if what == "exit":
+        os._exit(3)
+    if what == "leave":
+        print(subprocess.Popen(["sleep", "20"]).pid, flush=True)
         os._exit(3)
     if what == "raise":
         raise ValueError("no")
@@ -235,6 +238,72 @@ async def test_replaced_code_is_run_by_the_next_invocation_and_what_runs_goes_on
     function.replace()
     assert await ask(function) == (None, "new")
     assert (await running)[0] is None
+
+
+@real
+async def test_what_a_dead_worker_had_started_neither_hides_its_death_nor_outlives_it(functions):
+    function = functions()
+    began = time.monotonic()
+    assert (await ask(function, what="leave"))[1]["errorType"] == "Runtime.ExitError"
+    assert time.monotonic() - began < 3
+    pid = int(function.said[-1][1])
+    await until(lambda: is_gone(pid))
+
+
+def is_gone(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] == "Z"  # nobody may be there to reap it
+    except FileNotFoundError:
+        return True
+
+
+@real
+async def test_who_no_longer_waits_leaves_the_function_to_its_timeout(functions):
+    function = functions(seconds=0.3, concurrency=1)
+    await ask(function, n=1)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(ask(function, what="sleep", seconds=20), 0.05)
+    with pytest.raises(InvocationRefused, match="Rate Exceeded"):
+        await function.invoke(b"{}")
+    await until(lambda: not function._workers)
+    assert (await ask(function, n=2))[0] is None
+
+
+@real
+async def test_who_waits_when_a_function_is_ended_is_told(functions, monkeypatch):
+    monkeypatch.setattr(pool, "_MOST_WORKERS", 1)
+    function = functions()
+    await ask(function, n=1)
+    running = asyncio.ensure_future(ask(function, what="sleep", seconds=20))
+    await until(lambda: any(worker.is_busy for worker in function._workers))
+    waiting = asyncio.ensure_future(ask(function, n=2))
+    await until(lambda: function._waiting)
+    await function.close()
+    assert (await running)[1]["errorType"] == "Runtime.ExitError"
+    with pytest.raises(InvocationRefused, match="being ended"):
+        await waiting
+
+
+def children():
+    with open(f"/proc/self/task/{os.getpid()}/children") as file:
+        return set(file.read().split())
+
+
+@real
+@pytest.mark.parametrize("moments", [0.0, 0.002, 0.02])
+async def test_a_function_that_is_ended_while_it_starts_leaves_no_process(functions, moments):
+    before = children()
+    function = functions(inline="import time; time.sleep(20)")
+    starting = asyncio.ensure_future(ask(function, n=1))
+    await until(lambda: function._workers)
+    await asyncio.sleep(moments)
+    await function.close()
+    try:
+        assert (await starting)[1]["errorType"] == "Runtime.ExitError"
+    except InvocationRefused as refused:
+        assert "being ended" in str(refused)
+    assert (function._workers, children() - before) == (set(), set())
 
 
 @real

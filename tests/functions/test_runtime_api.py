@@ -1,6 +1,7 @@
 """Lambda's Runtime API, as a worker sees it on the wire."""
 
 import asyncio
+import json
 
 from trunkline.functions.runtime_api import RuntimeConnection
 
@@ -80,11 +81,20 @@ def test_what_is_not_there_is_404_and_told_to_nobody():
     assert (listener.told, wire.written.count(b"404 Not Found")) == ([], 3)
 
 
-def test_an_answer_over_six_megabytes_is_not_kept():
+def test_an_answer_over_lambdas_limit_is_an_error_and_its_worker_goes_on():
     connection, listener, wire = connected()
-    connection.data_received(post("invocation/1/response", b"x" * (6 * 1024 * 1024 + 1025)))
-    assert listener.told == []
-    assert wire.written.startswith(b"HTTP/1.1 413 ")
+    connection.data_received(post("invocation/1/response", b"x" * 6_291_557))
+    ((request_id, payload, failed),) = listener.told
+    assert json.loads(payload)["errorType"] == "Function.ResponseSizeTooLarge"
+    assert (request_id, failed) == ("1", True)
+    assert wire.written.startswith(b"HTTP/1.1 202 ")
+
+
+def test_an_answer_at_lambdas_limit_is_taken():
+    connection, listener, wire = connected()
+    connection.data_received(post("invocation/1/response", b"x" * 6_291_556))
+    ((_, payload, failed),) = listener.told
+    assert (len(payload), failed) == (6_291_556, False)
 
 
 def test_what_is_no_http_ends_the_connection():

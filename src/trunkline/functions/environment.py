@@ -49,6 +49,7 @@ def worker_environment(
     found |= {"HOME": str(own), "TMPDIR": str(own), "TZ": ":UTC"}
     found |= _lambdas(definition, surroundings, task_root)
     found |= definition.environment
+    found.pop("AWS_LAMBDA_MAX_CONCURRENCY", None)  # it makes runtime clients handle events side by side, in processes
     for more in (_paths(definition, surroundings, layers), surroundings.environment):
         for name, value in more.items():
             parting, before = _JOINED.get(name), found.get(name)

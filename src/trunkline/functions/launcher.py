@@ -1,7 +1,8 @@
 """Becomes a worker: `python -I launcher.py COMMAND...`. It imports nothing of trunkline.
 
 The worker is killed when the thread that started it ends, however that ends; it opens no more files than a function in
-Lambda may, and leaves no core file.
+Lambda may, and leaves no core file. Its memory is not limited: what can be limited is address space, of which Node
+reserves gigabytes that it never touches.
 """
 
 import ctypes

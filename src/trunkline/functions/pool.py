@@ -26,6 +26,8 @@ _DIGITS = re.compile(r"[0-9]+")
 _TRIES = 3
 _IDLE_SECONDS = 60.0
 _REAP_SECONDS = 10.0
+_END_SECONDS = 1.0  # what is being unpacked is not waited for
+_ENDING = "it is being ended"
 _folders = itertools.count(1)
 
 
@@ -46,6 +48,7 @@ class LocalFunction:
         self._waiting: deque[asyncio.Future[Worker | Invocation]] = deque()
         self._starting: set[asyncio.Task[None]] = set()
         self._running = 0
+        self._calls: set[asyncio.Task[Invocation]] = set()
         self._generation = 0
         self._code: asyncio.Task[tuple[Path, Path | None]] | None = None
         self._reaper: asyncio.TimerHandle | None = None
@@ -59,7 +62,13 @@ class LocalFunction:
         return self.definition.name
 
     async def invoke(self, payload: bytes) -> Invocation:
-        """See `Invoker.invoke`."""
+        """See `Invoker.invoke`. A caller that no longer waits ends nothing: the function goes on to its timeout."""
+        call = asyncio.ensure_future(self._invoke(payload))
+        self._calls.add(call)
+        call.add_done_callback(self._calls.discard)
+        return await asyncio.shield(call)
+
+    async def _invoke(self, payload: bytes) -> Invocation:
         most = self.definition.concurrency
         if most is not None and self._running >= most:
             raise InvocationRefused("Rate Exceeded.")
@@ -92,14 +101,24 @@ class LocalFunction:
             self._reaper.cancel()
         for task in self._starting:
             task.cancel()
+        while self._waiting:
+            self._refuse(self._waiting.popleft())
         workers = list(self._workers)
         for worker in workers:
             worker.kill()
         await asyncio.gather(*(worker.ended() for worker in workers))
+        if pending := {*self._calls, *self._starting}:
+            await asyncio.wait(pending, timeout=_END_SECONDS)
+
+    def _refuse(self, waiter: asyncio.Future[Worker | Invocation]) -> None:
+        if not waiter.done():
+            waiter.set_exception(InvocationRefused(_ENDING))
 
     # Workers.
 
     async def _take(self) -> Worker | Invocation:
+        if self._closed:
+            raise InvocationRefused(_ENDING)
         while self._idle:
             worker = self._idle.pop()
             if worker.can_take:
@@ -126,7 +145,7 @@ class LocalFunction:
     async def _start(self) -> Worker | Invocation:
         """A new worker, or what is wrong with the function."""
         if self._closed:
-            raise InvocationRefused("it is being ended")
+            raise InvocationRefused(_ENDING)
         surroundings = self._surroundings
         runtime = runtime_of(self.definition, surroundings.node_modules)
         self._tell(runtime.note)
@@ -137,6 +156,10 @@ class LocalFunction:
             own = self._folder()
             environment = worker_environment(self.definition, surroundings, task_root=root, layers=layers, own=own)
             failure = await worker.start(runtime.command, environment, root)
+        except OSError as error:
+            self._workers.discard(worker)
+            worker.kill()
+            raise InvocationRefused(f"it cannot be started: {error}") from None
         except BaseException:
             self._workers.discard(worker)
             worker.kill()

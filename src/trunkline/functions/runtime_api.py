@@ -7,6 +7,7 @@ worker.
 from __future__ import annotations
 
 import asyncio
+import json
 import select
 from collections.abc import Mapping
 from typing import Protocol, cast
@@ -18,8 +19,7 @@ __all__ = ["Listener", "RuntimeConnection"]
 _PREFIX = "/2018-06-01/runtime/"
 _ACCEPTED = b'HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: 15\r\n\r\n{"status":"OK"}'
 _UNKNOWN = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
-_TOO_LARGE = b"HTTP/1.1 413 Payload Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-_MOST_BYTES = 6 * 1024 * 1024 + 1024  # Lambda's limit of an answer is 6 MB
+_MOST_BYTES = 6_291_556  # of an answer, as Lambda says it in its error
 
 
 class Listener(Protocol):
@@ -52,6 +52,7 @@ class RuntimeConnection(asyncio.Protocol):
         self._url = b""
         self._body: list[bytes] = []
         self._size = 0
+        self._failed = False
 
     @property
     def is_alive(self) -> bool:
@@ -90,7 +91,7 @@ class RuntimeConnection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         """A call begins."""
-        self._url, self._body, self._size = b"", [], 0
+        self._url, self._body, self._size, self._failed = b"", [], 0, False
 
     def on_url(self, url: bytes) -> None:
         """Some of its path came."""
@@ -108,9 +109,16 @@ class RuntimeConnection(asyncio.Protocol):
         if path == "invocation/next":
             self._listener.asked(self)
         elif self._size > _MOST_BYTES:
-            self._transport.write(_TOO_LARGE)
+            self._say_too_large()
+            self._told(path)
+            self._transport.write(_ACCEPTED)  # a runtime client that is refused would end
         else:
             self._transport.write(_ACCEPTED if self._told(path) else _UNKNOWN)
+
+    def _say_too_large(self) -> None:
+        message = f"Response payload size exceeded maximum allowed payload size ({_MOST_BYTES} bytes)."
+        error = {"errorType": "Function.ResponseSizeTooLarge", "errorMessage": message}
+        self._body, self._failed = [json.dumps(error).encode()], True
 
     def _told(self, path: str) -> bool:
         payload = b"".join(self._body)
@@ -121,5 +129,5 @@ class RuntimeConnection(asyncio.Protocol):
         request_id, _, what = rest.partition("/")
         if kind != "invocation" or what not in {"response", "error"}:
             return False
-        self._listener.answered(request_id, payload, failed=what == "error")
+        self._listener.answered(request_id, payload, failed=self._failed or what == "error")
         return True

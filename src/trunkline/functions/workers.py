@@ -24,7 +24,9 @@ _LAUNCHER = Path(__file__).with_name("launcher.py")
 _INIT_SECONDS = 30.0  # Lambda gives 10, on a machine that does nothing else
 _LINE_BYTES = 64 * 1024  # a longer line is said in pieces
 _READ_BYTES = 64 * 1024
-_STOP_SECONDS = 2.0
+_STOP_SECONDS = 1.0
+_LAST_WORDS_SECONDS = 0.5
+_DEATH_SECONDS = 0.05  # from the end of its connection until its exit is known
 
 
 class Worker:
@@ -69,6 +71,7 @@ class Worker:
         self._process: asyncio.subprocess.Process | None = None
         self._server: asyncio.Server | None = None
         self._living: asyncio.Task[None] | None = None
+        self._is_killed = False
 
     async def start(self, command: Sequence[str], environment: Mapping[str, str], folder: Path) -> Invocation | None:
         """Start it in a folder. None once it waits for an event, or what is wrong with it."""
@@ -84,6 +87,8 @@ class Worker:
             start_new_session=True,
         )  # fmt: skip
         self._living = self._loop.create_task(self._live(self._process))
+        if self._is_killed:  # while it was being started
+            self.kill()
         try:
             async with asyncio.timeout(_INIT_SECONDS):
                 failure: Invocation | None = await asyncio.shield(self._ready)
@@ -120,12 +125,22 @@ class Worker:
 
     def kill(self) -> None:
         """End it now, with all that it has started."""
-        if self._process is not None and self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+        self._is_killed = True
+        if self._process is None:
+            self._close_server()
+        elif self._living is None or not self._living.done():
+            self._kill_group(self._process)
+
+    def _kill_group(self, process: asyncio.subprocess.Process) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+    def _close_server(self) -> None:
+        if self._server is not None:
+            self._server.close()
 
     async def ended(self) -> None:
-        """Until its process is gone, or two seconds."""
+        """Until its process is gone, or a second."""
         if self._living is not None:
             await asyncio.wait([self._living], timeout=_STOP_SECONDS)
 
@@ -149,11 +164,13 @@ class Worker:
     # What its process does.
 
     async def _live(self, process: asyncio.subprocess.Process) -> None:
-        await self._listen_to(cast("asyncio.StreamReader", process.stdout))
+        listening = self._loop.create_task(self._listen_to(cast("asyncio.StreamReader", process.stdout)))
         code = await process.wait()
+        self._kill_group(process)  # what it has started holds its output open, and would outlive it
+        await asyncio.wait([listening], timeout=_LAST_WORDS_SECONDS)
+        listening.cancel()  # unless somebody left the group with its output
         self._connection = None
-        if self._server is not None:
-            self._server.close()
+        self._close_server()
         message = f"Error: {_how_it_ended(code)}"
         self._end_call("Runtime.ExitError", message)
         if not self._ready.done():
@@ -207,6 +224,13 @@ class Worker:
         if connection is self._connection:
             self._connection = None
             self.kill()  # who no longer asks is of no use
+        elif self.is_busy:
+            self._loop.call_later(_DEATH_SECONDS, self._look_after_the_dead)
+
+    def _look_after_the_dead(self) -> None:
+        # asyncio's own wait lasts until nobody holds the output open, such as what it has started.
+        if self._process is not None and self._process.returncode is not None:
+            self.kill()
 
 
 def _failure(kind: str, message: str) -> Invocation:
