@@ -306,6 +306,22 @@ async def test_a_function_that_is_ended_while_it_starts_leaves_no_process(functi
     assert (function._workers, children() - before) == (set(), set())
 
 
+OPEN = """
+import os
+folder = "/proc/self/fd/"
+paths = [os.readlink(folder + name) for name in os.listdir(folder) if os.path.exists(folder + name)]
+def handler(event, context): return paths
+"""
+
+
+@real
+async def test_a_worker_has_no_descriptor_of_ours_even_an_inheritable_one(functions, tmp_path):
+    file = tmp_path / "secret"
+    with file.open("w") as opened:
+        os.set_inheritable(opened.fileno(), True)
+        assert str(file) not in (await ask(functions(inline=OPEN)))[1]
+
+
 @real
 async def test_an_ended_function_leaves_no_process(functions):
     function = functions()

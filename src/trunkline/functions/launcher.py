@@ -13,10 +13,11 @@ import sys
 
 _PR_SET_PDEATHSIG = 1
 _FILES = 1024  # Lambda's quota
+_MOST_FILES = 1 << 20
 
 
 def main() -> None:
-    """Set what is inherited, then run the command in place of this process."""
+    """Set what is inherited, then run the command in place of this process, with no descriptor but the usual three."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != int(sys.argv[1]):  # it ended before we asked to be told
@@ -25,6 +26,7 @@ def main() -> None:
     files = _FILES if most == resource.RLIM_INFINITY else min(_FILES, most)
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.closerange(3, most if 0 < most < _MOST_FILES else _MOST_FILES)  # uvloop closes none of them
     os.execvp(sys.argv[2], sys.argv[2:])  # noqa: S606 - what we were told to run
 
 
