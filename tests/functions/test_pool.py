@@ -4,6 +4,8 @@ import asyncio
 import functools
 import json
 import os
+import subprocess
+import sys
 import time
 
 import pytest
@@ -343,3 +345,34 @@ async def test_a_runtime_that_is_not_known_is_refused_with_what_is(functions):
 async def test_code_that_is_not_there_is_refused(functions, tmp_path):
     with pytest.raises(InvocationRefused, match="its code is not there"):
         await functions(inline=None, code=tmp_path / "nothing", where="template.yaml:3").invoke(b"{}")
+
+
+HOST = """
+import asyncio, sys, uvloop
+from pathlib import Path
+from trunkline.functions.environment import Surroundings
+from trunkline.functions.pool import LocalFunction
+from trunkline.model.functions import FunctionDefinition
+
+async def main():
+    text = "import os\\ndef handler(event, context): return os.getpid()"
+    function = LocalFunction(
+        FunctionDefinition("talk", "Talk", "python3.11", "index.handler", inline=text),
+        Surroundings("us-east-1", "0" * 12, Path(sys.argv[1]), lambda *line: None),
+    )
+    print((await function.invoke(b"{}")).payload.decode(), flush=True)
+    await asyncio.sleep(30)
+
+uvloop.run(main())
+"""
+
+
+def test_workers_end_with_our_process_even_if_it_is_killed(tmp_path):
+    with subprocess.Popen([sys.executable, "-c", HOST, tmp_path], stdout=subprocess.PIPE, text=True) as host:
+        pid = int(host.stdout.readline())
+        assert not is_gone(pid)
+        host.kill()
+    deadline = time.monotonic() + 5
+    while not is_gone(pid) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert is_gone(pid)
