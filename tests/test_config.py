@@ -418,7 +418,7 @@ def test_quotas_and_like_are_aws_or_none(tmp_path, name):
 
 
 def test_parameters_of_a_template_are_joined_by_name(pyproject):
-    folder = pyproject("[tool.trunkline]\nparameter = { Stage = \"dev\", Table = \"a\" }\n")
+    folder = pyproject('[tool.trunkline]\nparameter = { Stage = "dev", Table = "a" }\n')
     chosen = settings(folder, {"parameter": ["Table=b=c"]}, {"TRUNKLINE_PARAMETER": "Size=3"})
     assert chosen.parameter == {"Stage": "dev", "Table": "b=c", "Size": "3"}
 

@@ -1,8 +1,5 @@
 """From a template as data to what the gateway serves."""
 
-import asyncio
-import json
-
 import pytest
 
 from trunkline.config import Settings
@@ -17,7 +14,7 @@ from trunkline.model.deployment import (
     StageDefinition,
 )
 from trunkline.model.functions import InvocationRefused
-from trunkline.served import Unhurried, compile_deployment
+from trunkline.served import compile_deployment
 from trunkline.testing.functions import Function
 
 ROUTES = (
@@ -101,18 +98,3 @@ def test_what_cannot_be_is_told_with_its_place(wrong):
     one = ApiDefinition(one.logical_id, one.name, one.api_id, select, one.routes, one.authorizer, one.stages, one.where)
     with pytest.raises(ConfigurationError, match=r"^template\.yaml:3: "):
         compiled(one)
-
-
-async def test_a_function_runs_to_its_end_though_nobody_waits_any_more():
-    ended = []
-
-    async def slow(event, context):
-        await asyncio.sleep(5)
-        ended.append(event)
-        return {}
-
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(1):
-            await Unhurried(Function(slow)).invoke(json.dumps({"n": 1}).encode())
-    await asyncio.sleep(5)
-    assert ended == [{"n": 1}]

@@ -325,7 +325,7 @@ def _authorizer(
 def _function(name: str, stage: StageDefinition, functions: Mapping[str, Invoker]) -> Invoker:
     resolved = _VARIABLE.sub(lambda found: stage.variables.get(found[1], ""), name)
     function = functions.get(resolved)
-    return _Missing(resolved) if function is None else Unhurried(function)
+    return _Missing(resolved) if function is None else function
 
 
 class _Missing:
@@ -336,28 +336,3 @@ class _Missing:
 
     async def invoke(self, payload: bytes) -> Invocation:
         raise InvocationRefused(f"the template has no function {self.name!r}")
-
-
-class Unhurried:
-    """A function that runs to its end, also when nobody waits for its answer any more, as Lambda's do."""
-
-    def __init__(self, function: Invoker) -> None:
-        self._function = function
-        self._running: set[asyncio.Task[Invocation]] = set()
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-        return self._function.name
-
-    async def invoke(self, payload: bytes) -> Invocation:
-        """See `Invoker.invoke`."""
-        task = asyncio.ensure_future(self._function.invoke(payload))
-        self._running.add(task)
-        task.add_done_callback(self._ended)
-        return await asyncio.shield(task)
-
-    def _ended(self, task: asyncio.Task[Invocation]) -> None:
-        self._running.discard(task)
-        if not task.cancelled():
-            task.exception()  # whoever waited has it; nobody else is to be told

@@ -54,8 +54,9 @@ def answer(tmp_path):
         {"app.mjs": MODULE},
         {"app.js": MODULE, "package.json": '{"type": "module"}'},
         {"app.js": COMMON, "package.json": "{}"},
+        {"app.js": MODULE},
     ],
-    ids=["js", "cjs", "mjs", "module", "common"],
+    ids=["js", "cjs", "mjs", "module", "common", "syntax"],
 )
 def test_a_handler_finds_the_packages_at_hand(answer, files):
     assert answer(files) == "hello"

@@ -378,3 +378,26 @@ def test_workers_end_with_our_process_even_if_it_is_killed(tmp_path):
     while not is_gone(pid) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert is_gone(pid)
+
+
+@real
+async def test_code_that_comes_later_is_found_by_the_next_invocation(functions, tmp_path):
+    function = functions(inline=None, code=tmp_path / "later", where="template.yaml:3")
+    with pytest.raises(InvocationRefused, match="its code is not there"):
+        await function.invoke(b"{}")
+    (tmp_path / "later").mkdir()
+    (tmp_path / "later" / "index.py").write_text(PYTHON)
+    assert (await ask(function, n=1))[1]["event"] == {"n": 1}
+
+
+@real
+async def test_a_worker_that_began_with_code_that_has_changed_since_is_not_used(functions, tmp_path):
+    code = tmp_path / "code"
+    code.mkdir()
+    (code / "index.py").write_text(PYTHON)
+    function = functions(inline=None, code=code)
+    first = asyncio.ensure_future(ask(function, n=1))
+    await until(lambda: function._workers)
+    (code / "index.py").write_text("def handler(event, context): return 'new'")
+    function.replace()
+    assert await first == (None, "new")

@@ -78,8 +78,9 @@ class LocalFunction:
             for _ in range(_TRIES):
                 if isinstance(worker, Invocation):
                     return worker
-                if worker.can_take:  # else it has ended since
+                if worker.can_take and worker.generation == self._generation:
                     return await worker.run(payload)
+                worker.kill()  # it has ended since, or began with code that has changed since
                 worker = await self._take()
             raise InvocationRefused(f"its workers end as soon as they have begun, {_TRIES} of them")
         finally:
@@ -174,7 +175,11 @@ class LocalFunction:
     async def _prepared(self) -> tuple[Path, Path | None]:
         if self._code is None:
             self._code = asyncio.ensure_future(asyncio.to_thread(self._prepare))
-        return await asyncio.shield(self._code)
+        try:
+            return await asyncio.shield(self._code)
+        except (InvocationRefused, OSError):
+            self._code = None  # what is missing may be there the next time
+            raise
 
     def _prepare(self) -> tuple[Path, Path | None]:
         folder = self._folder()

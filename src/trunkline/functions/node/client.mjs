@@ -11,6 +11,7 @@ const [host, port] = process.env.AWS_LAMBDA_RUNTIME_API.split(":");
 const root = process.env.LAMBDA_TASK_ROOT ?? process.cwd();
 const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
 const BASE = "/2018-06-01/runtime/";
+const BY_SYNTAX = new Set(["ERR_REQUIRE_ESM", "ERR_REQUIRE_ASYNC_MODULE", "ERR_MODULE_NOT_FOUND"]);
 const folders = (process.env.NODE_PATH ?? "").split(delimiter).filter(Boolean);
 
 // Modules of NODE_PATH are found by `require` alone; in Lambda, `import` finds the SDK too.
@@ -77,7 +78,15 @@ async function load(handler) {
     throw Object.assign(new Error(`Cannot find module '${handler.slice(0, dot)}'`), { name: "Runtime.ImportModuleError" });
   }
   // Not `require` for both, which newer versions of Node could do: the hook above is for `import` alone.
-  const module = isModule(file) ? await import(pathToFileURL(file).href) : createRequire(pathToFileURL(file))(file);
+  const imported = () => import(pathToFileURL(file).href);
+  let module;
+  try {
+    module = isModule(file) ? await imported() : createRequire(pathToFileURL(file))(file);
+  } catch (error) {
+    // Newer versions also find out by its syntax that a file is a module, though nobody says so.
+    if (isModule(file) || !(error instanceof SyntaxError || BY_SYNTAX.has(error.code))) throw error;
+    module = await imported();
+  }
   const found = handler
     .slice(dot + 1)
     .split(".")
