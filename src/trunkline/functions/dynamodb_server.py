@@ -32,7 +32,7 @@ process.stdin.resume().on("close", () => process.exit())
 _MOTO = """
 import logging, os, sys
 from moto.server import ThreadedMotoServer
-logging.getLogger("werkzeug").setLevel(logging.ERROR)
+logging.disable(logging.WARNING)
 output, sys.stdout = sys.stdout, sys.stderr  # it has things of its own to say
 server = ThreadedMotoServer(ip_address=sys.argv[1], port=0)
 server.start()
