@@ -134,7 +134,8 @@ def escape(text: str) -> str:
     return text.translate(_ESCAPES)
 
 
-# Secrets. No pattern goes back over what it has read, so a long text takes no longer than its length.
+# Secrets. No pattern goes back over what it has read, so a long text takes no longer than its length. Behind a group
+# that is said by an atomic one: with Python 3.11.2 a possessive quantifier there takes a character too many.
 
 _QUOTE = r"\\{0,8}[\"']"  # in a repr inside a repr it has backslashes
 _SPACE = r"[\ \t]{0,8}"
@@ -147,9 +148,9 @@ _NAMED = re.compile(
     )
     (?:
         # 'cookie': ['a=1', 'b=2']: to the quote with a bracket
-        (?P<listed>{_GIVEN}[\[(]{_SPACE}[bru]{{0,2}}{_QUOTE})  (?:(?!{_QUOTE},?{_SPACE}[\])])[^\n])*+
+        (?P<listed>{_GIVEN}[\[(]{_SPACE}[bru]{{0,2}}{_QUOTE})  (?>(?:(?!{_QUOTE},?{_SPACE}[\])])[^\n])*)
         # 'cookie': 'a=1': to the same quote without one more backslash
-        | (?P<quoted>{_GIVEN}[bru]{{0,2}}(?P<quote>{_QUOTE}))  (?:(?!(?<!\\)(?P=quote))[^\n])*+
+        | (?P<quoted>{_GIVEN}[bru]{{0,2}}(?P<quote>{_QUOTE}))  (?>(?:(?!(?<!\\)(?P=quote))[^\n])*)
         # "token": 1
         | (?P<member>{_QUOTE}{_SPACE}[:=,]{_SPACE})  (?:\[redacted\] | [^\s,}}\])]++)
         # Cookie: a=1 and token=a; but not `token = a`, which is a line of source code

@@ -13,7 +13,10 @@ _BETWEEN = {"asyncio", "click", "contextlib", "importlib", "trunkline", "typer",
 
 def is_programs(error: BaseException) -> bool:
     """Whether code of a program took part in raising it; if none did, the fault is ours."""
-    return any(_kept(error.__traceback__))
+    if any(_kept(error.__traceback__)):
+        return True
+    # What is raised in an `except*` comes in a group, which early versions of Python 3.11 give no frame of its own.
+    return isinstance(error, BaseExceptionGroup) and any(map(is_programs, error.exceptions))
 
 
 def explain(error: BaseException) -> str:

@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import select
+import shlex
 import signal
 import socket
 import ssl
@@ -223,7 +224,7 @@ def test_a_reader_that_has_had_enough_ends_it_quietly(url):
     ],
 )
 def test_a_stream_that_is_closed_or_full_does_no_other_harm(url, redirection, code, out, err):
-    client = f"echo hello | {COMMAND} connect {url}/talk --wait 1 {redirection}"
+    client = f"echo hello | {shlex.quote(str(COMMAND))} connect {url}/talk --wait 1 {redirection}"
     done = subprocess.run(["sh", "-c", client], capture_output=True, text=True, timeout=30, env=environment())
     assert (done.returncode, done.stdout) == (code, out)
     assert done.stderr == (err and f"connected to {url}/talk\n{err}")

@@ -3,8 +3,11 @@
 import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
+
+import trunkline as trunkline_package
 
 BOOM = """
     import json
@@ -187,8 +190,9 @@ def test_errors_of_tasks_and_their_causes_are_shown_without_frames_of_ours(trunk
     code, _, err = trunkline("run", file, "--port", "0")
     assert code == 2
     assert "PermissionDenied: collection('notes').get needs 'reading'" in err
-    assert err.splitlines()[-1] == "RuntimeError: cannot begin"
-    assert "trunkline/" not in err.replace(str(file.parent), "")
+    # Early versions of Python 3.11 draw a group around it.
+    assert [line for line in err.splitlines() if line.strip(" |+-")][-1].strip(" |") == "RuntimeError: cannot begin"
+    assert str(Path(trunkline_package.__file__).parent) not in err
 
 
 def test_a_fault_of_ours_keeps_its_whole_traceback(trunkline, write, tmp_path):

@@ -270,7 +270,7 @@ def test_the_sdks_for_javascript_are_refused_whom_nobody_knows_or_who_may_not(po
 
 def aws(tmp_path, port, *arguments, key=ID, secret=SECRET):
     done = subprocess.run(
-        [AWS, "apigatewaymanagementapi", "--endpoint-url", f"http://127.0.0.1:{port}/socket", *arguments],
+        [sys.executable, AWS, "apigatewaymanagementapi", "--endpoint-url", f"http://127.0.0.1:{port}/socket", *arguments],
         capture_output=True, text=True, timeout=60, check=False,
         env={
             "PATH": os.environ["PATH"], "HOME": str(tmp_path), "AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret,

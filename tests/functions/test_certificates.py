@@ -18,6 +18,7 @@ from trunkline import websocket
 from trunkline.config import Settings
 from trunkline.errors import ConfigurationError
 from trunkline.functions.certificates import local_certificates
+from trunkline.functions.npm import find_node
 
 PACKAGES = Path(__file__).parents[2] / ".venv" / "node" / "node_modules"
 NAMES = ["localhost", "127.0.0.1", "*.execute-api.eu-west-1.amazonaws.com"]
@@ -87,7 +88,7 @@ def test_without_trustme_it_is_said_what_to_install(tmp_path, monkeypatch):
 
 CLIENTS = {
     "boto3": [sys.executable, "-c", "import sys, boto3; boto3.client('apigatewaymanagementapi', endpoint_url=sys.argv[1]).post_to_connection(ConnectionId=sys.argv[2], Data=b'hello')"],
-    "the third SDK": ["node", "-e", "const { ApiGatewayManagementApiClient: Client, PostToConnectionCommand } = require('@aws-sdk/client-apigatewaymanagementapi'); const [, endpoint, ConnectionId] = process.argv; new Client({ endpoint }).send(new PostToConnectionCommand({ ConnectionId, Data: 'hello' }));"],
+    "the third SDK": [str(find_node()), "-e", "const { ApiGatewayManagementApiClient: Client, PostToConnectionCommand } = require('@aws-sdk/client-apigatewaymanagementapi'); const [, endpoint, ConnectionId] = process.argv; new Client({ endpoint }).send(new PostToConnectionCommand({ ConnectionId, Data: 'hello' }));"],
 }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from trunkline.functions.endpoints import variables
+from trunkline.functions.npm import find_node
 
 
 def made(**more):
@@ -66,5 +67,5 @@ def test_node_takes_the_preload_from_a_folder_with_spaces_and_quotes(tmp_path, m
     preload.write_text("console.log('loaded')")
     monkeypatch.setattr("trunkline.functions.endpoints.NODE_PRELOAD", preload)
     environment = os.environ | {"NODE_OPTIONS": made()["NODE_OPTIONS"]}
-    done = subprocess.run(["node", "-e", ""], env=environment, capture_output=True, text=True, timeout=20)
+    done = subprocess.run([find_node(), "-e", ""], env=environment, capture_output=True, text=True, timeout=20)
     assert (done.stdout, done.stderr) == ("loaded\n", "")

@@ -88,7 +88,7 @@ def test_the_npm_of_the_wheel_installs_where_there_is_no_other(tmp_path, monkeyp
 
 
 def test_what_npm_says_when_it_fails_is_told(tmp_path):
-    with pytest.raises(ConfigurationError, match=r"npm install --prefix .* left@file:.*: npm (ERR!|error)"):
+    with pytest.raises(ConfigurationError, match=r"npm(-cli\.js)? install --prefix .* left@file:.*: npm (ERR!|error)"):
         ensure_node_packages(tmp_path, lambda question: True, [f"left@file:{tmp_path / 'nowhere.tgz'}"])
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from trunkline.functions.certificates import local_certificates
 from trunkline.functions.endpoints import variables
+from trunkline.functions.npm import find_node
 
 PACKAGES = Path(__file__).parents[2] / ".venv" / "node" / "node_modules"
 DOMAIN = "a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com"
@@ -96,7 +97,7 @@ def node(run, tmp_path):
     def node(program, suffix="cjs", **more):
         file = tmp_path / f"program.{suffix}"
         file.write_text(program)
-        return run("node", file, **more)
+        return run(find_node(), file, **more)
 
     return node
 
