@@ -51,7 +51,10 @@ if TYPE_CHECKING:
     from trunkline.resources.websocket import Handler
     from trunkline.stores.base import Store
 
-__all__ = ["Program", "RunningNode", "compile_apis", "connection_ids", "gateway_of", "open", "open_admin", "rates_of"]
+__all__ = [
+    "Program", "RunningNode", "compile_apis", "connection_ids", "gateway_of", "open", "open_admin", "rates_of",
+    "shown_address",
+]  # fmt: skip
 
 _STATE = ".trunkline"
 _KEY = "id.key"
@@ -89,7 +92,7 @@ class RunningNode:
 
     def url(self, socket: str) -> str:
         """Where clients connect to a socket."""
-        return f"ws://{_authority(*self.address)}/{socket}"
+        return f"ws://{shown_address(*self.address)}/{socket}"
 
     async def listen(self, settings: Settings) -> None:
         """Open the door, and the admin address beside it. Connections that a crash cut off have their end before.
@@ -331,7 +334,8 @@ def _application(program: Program) -> tuple[Application, Path]:
     return Application.of(parts), Path.cwd()
 
 
-def _authority(host: str, port: int) -> str:
+def shown_address(host: str, port: int) -> str:
+    """An address as it stands in a URL that can be opened here."""
     shown = "127.0.0.1" if host in {"", "0.0.0.0", "::"} else host  # noqa: S104
     return f"[{shown}]:{port}" if ":" in shown else f"{shown}:{port}"
 

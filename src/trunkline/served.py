@@ -10,10 +10,10 @@ import contextlib
 import contextvars
 import re
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from trunkline import limits
 from trunkline.connections.local import LocalConnections
@@ -21,7 +21,7 @@ from trunkline.errors import ConfigurationError, DeclarationError
 from trunkline.functions.certificates import Certificates, local_certificates
 from trunkline.functions.dynamodb import tables_for
 from trunkline.functions.endpoints import variables
-from trunkline.functions.environment import Surroundings
+from trunkline.functions.environment import Say, Surroundings
 from trunkline.functions.pool import LocalFunction
 from trunkline.gateway.authorizers import LambdaAuthorizer
 from trunkline.gateway.invocations import Invocations
@@ -39,6 +39,7 @@ from trunkline.model.api import (
     CompiledRoute,
     Limits,
     execute_arn,
+    partition,
 )
 from trunkline.model.expressions import compile_selector
 from trunkline.model.functions import Invocation, InvocationRefused, Invoker
@@ -60,9 +61,6 @@ if TYPE_CHECKING:
 __all__ = ["ServedTemplate", "compile_deployment", "open_template"]
 
 _STATE = ".trunkline"
-Say: TypeAlias = Callable[[str, str], None]
-"""Takes a line that a function wrote: what the template calls the function, and the line."""
-
 _VARIABLE = re.compile(r"\$\{stageVariables\.([A-Za-z0-9_]+)\}")
 
 
@@ -147,7 +145,7 @@ class ServedTemplate:
 
     def _way_back(self, port: int) -> dict[str, str]:
         return variables(
-            host="127.0.0.1",
+            host=self._settings.host,
             port=port,
             region=self._settings.region,
             stages=[(api.api_id, stage.name) for api in self.deployment.apis for stage in api.stages],
@@ -169,6 +167,8 @@ class ServedTemplate:
             if functions.get(name) is not function:
                 function.replace()
                 self._retired.append(function)
+        if deployment.tables != self.deployment.tables:
+            self._say("dynamodb", "the template's tables have changed; they are made at the next start")
         self.functions.clear()  # the same dict: the Invoke API looks into it
         self.functions.update(functions)
         self.deployment = deployment
@@ -193,7 +193,7 @@ async def open_template(file: Path, settings: Settings, say: Say) -> AsyncIterat
     """Serve a template: the door is open inside the block.
 
     Args:
-        say: takes each line that a function writes.
+        say: takes each line that a function writes, and what the template calls the function.
 
     Raises:
         ConfigurationError: the template, or what it needs, cannot be had.
@@ -213,7 +213,7 @@ async def open_template(file: Path, settings: Settings, say: Say) -> AsyncIterat
             served.functions,
             Verifier(keys, settings.region, "lambda"),
             gateway.admission,
-            arn=execute_arn(settings.region, settings.account).replace(":execute-api:", ":lambda:"),
+            arn=f"arn:{partition(settings.region)}:lambda:{settings.region}:{settings.account}",
             verifying=settings.verify_signatures,
             hosts=settings.host_name,
         )

@@ -92,6 +92,24 @@ def test_a_change_of_the_template_is_deployed_under_open_connections(application
         assert client.recv(timeout=20) == "later two"
 
 
+def test_code_that_changes_together_with_the_template_is_taken_up_too(application, run_trunkline):
+    running = run_trunkline(application)
+    with connect(running.url("socket")) as client:
+        client.send("one")
+        assert client.recv(timeout=20) == "first one"
+        code = application.parent / "code" / "app.py"
+        code.write_text(code.read_text().replace("os.environ['WORD']", "'new'"))
+        application.write_text(application.read_text() + "\nDescription: another\n")
+        running.says("template.yaml changed: deployed anew, connections stay")
+        running.says("app.py, template.yaml changed: Talk run anew")
+        client.send("two")
+        assert client.recv(timeout=20) == "new two"
+
+
+def test_functions_find_the_way_back_to_another_address(application, run_trunkline):
+    assert said(run_trunkline(application, "--host", "127.0.0.2"), "hello") == "first hello"
+
+
 def test_a_mistake_in_a_changed_template_leaves_what_was_served(application, run_trunkline):
     running = run_trunkline(application)
     application.write_text(application.read_text().replace("!Ref Word", "!Ref Nothing"))

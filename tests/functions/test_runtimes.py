@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from trunkline.functions import runtimes
+from trunkline.functions import npm, runtimes
 from trunkline.functions.runtimes import runtime_of
 from trunkline.model.functions import FunctionDefinition, InvocationRefused
 
@@ -44,21 +44,14 @@ def test_what_cannot_be_run_here_is_refused_with_what_can(name):
 
 def test_a_missing_interpreter_is_told_with_its_remedy(monkeypatch):
     monkeypatch.setattr(runtimes, "find_spec", lambda name: None)
-    monkeypatch.setattr(runtimes.shutil, "which", lambda name: None)
-    runtimes._find_node.cache_clear()
-    try:
-        with pytest.raises(InvocationRefused, match="needs Node: install it"):
-            runtime_of(function("nodejs20.x"), None)
-        with pytest.raises(InvocationRefused, match=r"pip install 'trunkline\[aws\]'"):
-            runtime_of(function("python3.11"), None)
-    finally:
-        runtimes._find_node.cache_clear()
+    monkeypatch.setattr(npm, "find_spec", lambda name: None)
+    monkeypatch.setattr(npm.shutil, "which", lambda name: None)
+    with pytest.raises(InvocationRefused, match="needs Node: install it"):
+        runtime_of(function("nodejs20.x"), None)
+    with pytest.raises(InvocationRefused, match=r"pip install 'trunkline\[aws\]'"):
+        runtime_of(function("python3.11"), None)
 
 
 def test_node_may_be_among_the_python_packages(monkeypatch):
-    monkeypatch.setattr(runtimes.shutil, "which", lambda name: None)
-    runtimes._find_node.cache_clear()
-    try:
-        assert runtime_of(function("nodejs20.x"), None).command[0].endswith("bin/node")
-    finally:
-        runtimes._find_node.cache_clear()
+    monkeypatch.setattr(npm.shutil, "which", lambda name: None)
+    assert runtime_of(function("nodejs20.x"), None).command[0].endswith("bin/node")

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from trunkline.model.api import CONNECT_ROUTE, DISCONNECT_ROUTE
 from trunkline.resources.permissions import COLLECTION_WORDS, SOCKET_WORDS, Word
-from trunkline.runtime import rates_of
+from trunkline.runtime import rates_of, shown_address
 
 if TYPE_CHECKING:
     from trunkline.config import Settings
@@ -68,8 +68,7 @@ def _rows(node: RunningNode, settings: Settings) -> Iterator[_Row]:
     yield _Row("store", "documents", _documents(node))
     yield from _bounds(settings)
     if node.admin_address is not None:
-        host, port = node.admin_address
-        yield _Row("url", "admin", f"http://{f'[{host}]' if ':' in host else host}:{port}/ready")
+        yield _Row("url", "admin", f"http://{shown_address(*node.admin_address)}/ready")
 
 
 def _bounds(settings: Settings) -> Iterator[_Row]:

@@ -20,7 +20,7 @@ from trunkline.resources.loading import folder_of
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["supervise"]
+__all__ = ["names_of", "supervise"]
 
 _STOP_SECONDS = 5.0  # a node that is told to stop at once has ended long before
 _LOOK_MS = 300  # how often is looked whether the node still runs
@@ -77,7 +77,7 @@ def supervise(programs: list[str]) -> None:
         *folders, watch_filter=_Sources(), yield_on_timeout=True, rust_timeout=_LOOK_MS, stop_event=over
     ):
         if changes:
-            terminal.print(f"[dim]{escape(_names(changes))} changed[/]")
+            terminal.print(f"[dim]{escape(names_of(changes))} changed[/]")
             node.stop(signal.SIGHUP)
             node = _Node()
         elif node.has_just_ended():
@@ -86,6 +86,7 @@ def supervise(programs: list[str]) -> None:
     ignore_signals()
 
 
-def _names(changes: Iterable[tuple[watchfiles.Change, str]]) -> str:
+def names_of(changes: Iterable[tuple[watchfiles.Change, str]]) -> str:
+    """What has changed, for people."""
     names = sorted({Path(path).name for _, path in changes})
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

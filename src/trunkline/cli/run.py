@@ -19,8 +19,6 @@ from trunkline.errors import ConfigurationError
 
 __all__ = ["run"]
 
-_SHARE_OF_CLIENTS = 0.9  # of the time to drain; the rest is for the ends of lifespans
-
 
 def run(
     programs: Annotated[
@@ -205,8 +203,4 @@ async def _serve(programs: list[str], chosen: Settings, stop: Stop) -> None:
         stop.opened(node.gateway)
         banner(node, chosen)
         await stop.wait()
-        if sys.stdout.isatty():
-            print(flush=True)  # the prompt that comes back does not stand behind the terminal's own ^C
-        node.gateway.draining = True
-        await stop.grace(chosen.grace)
-        await node.gateway.close(code=stop.code, reason=stop.reason, seconds=chosen.drain * _SHARE_OF_CLIENTS)
+        await stop.leave(chosen.grace, chosen.drain)

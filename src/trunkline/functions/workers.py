@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import cast
 
 from trunkline import clock
+from trunkline.functions.environment import Say
 from trunkline.functions.runtime_api import RuntimeConnection
 from trunkline.model.functions import FunctionDefinition, Invocation
 
@@ -50,7 +51,7 @@ class Worker:
         definition: FunctionDefinition,
         arn: str,
         generation: int,
-        say: Callable[[str, str], None],
+        say: Say,
         parked: Callable[[Worker], None],
         lost: Callable[[Worker], None],
     ) -> None:

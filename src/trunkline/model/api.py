@@ -32,6 +32,7 @@ __all__ = [
     "Limits",
     "Response",
     "execute_arn",
+    "partition",
 ]
 
 CONNECT_ROUTE = "$connect"
@@ -153,10 +154,14 @@ class CompiledAuthorizer:
     identity: tuple[IdentitySource, ...] = ()
 
 
+def partition(region: str) -> str:
+    """The part of AWS that a Region is in, as ARNs name it."""
+    return "aws-us-gov" if region.startswith("us-gov-") else "aws-cn" if region.startswith("cn-") else "aws"
+
+
 def execute_arn(region: str = "us-east-1", account: str = "000000000000") -> str:
     """What the ARNs of every Api of an account begin with."""
-    kind = "-us-gov" if region.startswith("us-gov-") else "-cn" if region.startswith("cn-") else ""
-    return f"arn:aws{kind}:execute-api:{region}:{account}"
+    return f"arn:{partition(region)}:execute-api:{region}:{account}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,8 @@ from typing import Protocol
 
 import msgspec
 
+from trunkline.model.api import partition
+
 __all__ = ["FunctionDefinition", "Invocation", "InvocationRefused", "Invoker"]
 
 
@@ -46,8 +48,7 @@ class FunctionDefinition:
 
     def arn(self, region: str, account: str) -> str:
         """Its ARN."""
-        kind = "-us-gov" if region.startswith("us-gov-") else "-cn" if region.startswith("cn-") else ""
-        return f"arn:aws{kind}:lambda:{region}:{account}:function:{self.name}"
+        return f"arn:{partition(region)}:lambda:{region}:{account}:function:{self.name}"
 
 
 class Invocation(msgspec.Struct, eq=False):

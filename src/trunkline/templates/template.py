@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from trunkline.errors import ConfigurationError
+from trunkline.model.api import partition
 from trunkline.model.deployment import ApiDefinition, Deployment, Warned
 from trunkline.model.functions import FunctionDefinition
 from trunkline.templates import sam
@@ -195,13 +196,13 @@ def _kind(document: Document, logical_id: str, resource: Any, path: tuple[Any, .
 
 
 def _pseudo(region: str, account: str, stack: str) -> dict[str, Any]:
-    kind = "-us-gov" if region.startswith("us-gov-") else "-cn" if region.startswith("cn-") else ""
+    part = partition(region)
     return {
         "AWS::Region": region,
         "AWS::AccountId": account,
-        "AWS::Partition": f"aws{kind}",
-        "AWS::URLSuffix": "amazonaws.com.cn" if kind == "-cn" else "amazonaws.com",
+        "AWS::Partition": part,
+        "AWS::URLSuffix": "amazonaws.com.cn" if part == "aws-cn" else "amazonaws.com",
         "AWS::StackName": stack,
-        "AWS::StackId": f"arn:aws{kind}:cloudformation:{region}:{account}:stack/{stack}/local",
+        "AWS::StackId": f"arn:{part}:cloudformation:{region}:{account}:stack/{stack}/local",
         "AWS::NotificationARNs": [],
     }
