@@ -163,11 +163,11 @@ class Node:
 # What it says on standard error.
 
 _EXPECTED = (
-    re.compile(r"the handler of \S+ at \S+ raised; connection \S+, request \S+"),
-    re.compile(r"the handler of \S+ at \S+ was cancelled after 10 s \(limit handler_seconds\); .*"),
+    re.compile(r"the handler of \S+ at .+:[0-9]+ raised; connection \S+, request \S+"),
+    re.compile(r"the handler of \S+ at .+:[0-9]+ was cancelled after 10 s \(limit handler_seconds\); .*"),
     re.compile(r"connections that were open when the last run ended: \d+; they get their DISCONNECT now"),
-    re.compile(r"\S+: the last record was not finished \(\d+ bytes\), as a crash leaves it; it is left out"),
-    re.compile(r"the handler of \S+ at \S+ holds the loop for over .*"),  # the machine has other things to do too
+    re.compile(r".+: the last record was not finished \(\d+ bytes\), as a crash leaves it; it is left out"),
+    re.compile(r"the handler of \S+ at .+:[0-9]+ holds the loop for over .*"),  # the machine has other things to do too
 )
 
 
