@@ -11,6 +11,7 @@ from typing import Final
 # Sizes.
 FRAME_BYTES: Final = 32 * 1024  # quotas: WebSocket frame size
 MESSAGE_BYTES: Final = 128 * 1024  # quotas: message payload size
+INVOKE_BYTES: Final = 6 * 1024 * 1024  # Lambda's quotas: payload of an invocation
 DOCUMENT_BYTES: Final = 400 * 1024  # DynamoDB: item size
 AUTHORIZER_BYTES: Final = 8 * 1024  # quotas: result of a Lambda authorizer
 URL_BYTES: Final = 4096  # quotas: URL length

@@ -26,9 +26,8 @@ from trunkline.functions.pool import LocalFunction
 from trunkline.gateway.authorizers import LambdaAuthorizer
 from trunkline.gateway.invocations import Invocations
 from trunkline.gateway.keys import keys_of
-from trunkline.gateway.management import by_host
-from trunkline.gateway.server import Stage
 from trunkline.gateway.signatures import Verifier
+from trunkline.gateway.stages import Stage, by_host
 from trunkline.gateway.throttling import Throttling
 from trunkline.integrations.lambda_function import LambdaIntegration
 from trunkline.model.api import (

@@ -14,7 +14,6 @@ from trunkline.connections.local import LocalConnections
 from trunkline.gateway.admission import Admission
 from trunkline.gateway.invocations import Invocations, is_invocation
 from trunkline.gateway.keys import Key
-from trunkline.gateway.request_reader import HttpRequest
 from trunkline.gateway.server import Gateway
 from trunkline.gateway.signatures import Verifier
 from trunkline.model.functions import Invocation
@@ -63,9 +62,9 @@ class Crashing:
         raise OSError("no more processes")
 
 
-def gateway_of(*functions, keys=None, ids=None, **rules):
+def gateway_of(*functions, keys=None, ids=None, proxies=(), **rules):
     ids = ids or ConnectionIds(bytes(16), node=1, epoch=1)
-    admission = Admission()
+    admission = Admission(proxies=proxies)
     invocations = Invocations(
         {function.name: function for function in functions},
         Verifier(keys, "us-east-1", "lambda"),
@@ -79,8 +78,8 @@ def gateway_of(*functions, keys=None, ids=None, **rules):
 class Caller:
     """Calls functions of a gateway that ends with the block."""
 
-    def __init__(self, *functions, source_ip="127.0.0.1", **rules):
-        self.gateway = gateway_of(*functions, **rules)
+    def __init__(self, *functions, source_ip="127.0.0.1", gateway=None, **rules):
+        self.gateway = gateway or gateway_of(*functions, **rules)
         self.client = Client(self.gateway, source_ip=source_ip)
 
     async def __aenter__(self):
@@ -282,25 +281,38 @@ async def test_nothing_else_of_lambda_is_served(method, path):
         assert (await caller.error(method=method, path=path))[:2] == (404, "UnknownOperationException")
 
 
-async def test_a_payload_over_what_the_door_takes_is_too_large():
-    async with Caller(Function(echo)) as caller:
-        head = (
-            b"POST /2015-03-31/functions/echo/invocations HTTP/1.1\r\nHost: localhost\r\nContent-Length: 131073\r\n\r\n"
-        )
-        caller.client.send_bytes(head)
+@pytest.mark.parametrize(
+    ("peer", "most"), [("127.0.0.1", 6 * 1024 * 1024), ("203.0.113.7", 131_072), ("10.0.0.1", 131_072)]
+)
+async def test_a_payload_has_6_mib_at_most_and_that_of_others_than_this_machine_128_kib(peer, most):
+    gateway = gateway_of(Function(echo), proxies=("10.0.0.0/8",))
+    async with Caller(gateway=gateway, source_ip=peer) as caller:
+        head = f"POST /2015-03-31/functions/echo/invocations HTTP/1.1\r\nHost: localhost\r\nContent-Length: {most + 1}"
+        caller.client.send_bytes(head.encode() + b"\r\n\r\n")
         status, headers, body = await caller.client.response()
         assert (status, dict(headers)["x-amzn-errortype"]) == (413, "RequestTooLargeException")
-        message = "Request must be smaller than 131072 bytes for the InvokeFunction operation"
+        message = f"Request must be smaller than {most} bytes for the InvokeFunction operation"
         assert json.loads(body) == {"Type": "User", "Message": message}
 
 
-async def test_a_payload_over_6_mib_is_too_large():
+async def test_a_payload_of_6_mib_is_taken():
     async with Caller(Function(lambda event, _: len(event), name="echo")) as caller:
-        for more, status in ((0, 200), (1, 413)):
-            body = b'"%s"' % (b"x" * (6 * 1024 * 1024 - 2 + more))
-            path = "/2015-03-31/functions/echo/invocations"
-            request = HttpRequest("POST", path, "", [("Host", "localhost")], body, peer="127.0.0.1")
-            assert (await caller.gateway.invocations.respond(request)).status == status
+        size = 6 * 1024 * 1024 - 2
+        assert (await caller.call(body=b'"%s"' % (b"x" * size)))[2] == size
+
+
+async def test_the_body_of_another_request_is_as_long_as_a_message_may_be():
+    async with Caller(Function(echo)) as caller:
+        caller.client.send_bytes(b"POST /2015-03-31/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 131073\r\n\r\n")
+        assert (await caller.client.response())[0] == 413
+
+
+async def test_a_proxy_of_this_machine_may_send_no_more_than_those_behind_it():
+    async with Caller(gateway=gateway_of(Function(echo), proxies=("127.0.0.1",))) as caller:
+        caller.client.send_bytes(
+            b"POST /2015-03-31/functions/echo/invocations HTTP/1.1\r\nHost: localhost\r\nContent-Length: 131073\r\n\r\n"
+        )
+        assert b"131072 bytes" in (await caller.client.response())[2]
 
 
 async def test_a_gateway_without_functions_has_nothing_there():

@@ -19,9 +19,10 @@ from trunkline.errors import MessageTooLarge, SlowConsumer, Throttled, Unreachab
 from trunkline.gateway.acceptor import Acceptor
 from trunkline.gateway.admission import Admission
 from trunkline.gateway.keys import Key
-from trunkline.gateway.management import Management, by_host, is_management
-from trunkline.gateway.server import Gateway, Stage
+from trunkline.gateway.management import Management, is_management
+from trunkline.gateway.server import Gateway
 from trunkline.gateway.signatures import Verifier
+from trunkline.gateway.stages import Stage, by_host
 from trunkline.model.api import CompiledApi
 from trunkline.model.ids import ConnectionIds
 from trunkline.testing.client import Client

@@ -16,6 +16,7 @@ from trunkline.gateway.invocations import is_invocation, payload_too_large
 from trunkline.gateway.management import is_management
 from trunkline.gateway.request_reader import GoOn, HttpRequest, Item, Refusal, RequestReader, Upgrade
 from trunkline.gateway.throttling import too_many
+from trunkline.model.addresses import is_loopback
 from trunkline.model.events import Handshake, Identity
 from trunkline.wire.handshake import HandshakeError, check_upgrade, is_upgrade, parse_subprotocols
 from trunkline.wire.requests import check_extensions
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from trunkline.gateway.management import Later
-    from trunkline.gateway.server import Gateway, Stage
+    from trunkline.gateway.server import Gateway
+    from trunkline.gateway.stages import Stage
 
 __all__ = ["Acceptor"]
 
@@ -79,7 +81,7 @@ class Acceptor(asyncio.BufferedProtocol):
         self._transport = cast("asyncio.Transport", transport)
         self._gateway.doors.add(self)
         self._peer = _address(self._transport)
-        self._reader = RequestReader(self._peer)
+        self._reader = RequestReader(self._peer, self._most_of)
         if self._upgrades:
             self._enter(self._peer)
 
@@ -105,6 +107,13 @@ class Acceptor(asyncio.BufferedProtocol):
         self._gateway.admission.leave(self._counted)
         if self._task is not None:
             self._task.cancel()
+
+    def _most_of(self, target: bytes) -> int:
+        """How long a body may be. Functions, which are of this machine, may hand each other more than a message."""
+        gateway = self._gateway
+        of_here = gateway.admission.loopback and is_loopback(self._peer) and not gateway.admission.is_proxy(self._peer)
+        may = self._upgrades and gateway.invocations is not None and of_here
+        return limits.INVOKE_BYTES if may and is_invocation(target.decode("latin-1")) else limits.MESSAGE_BYTES
 
     def pause_writing(self) -> None:
         """It does not read: the next answer waits."""
@@ -259,7 +268,7 @@ class Acceptor(asyncio.BufferedProtocol):
         if large and is_management(refusal.path):
             self._send_last(too_large())
         elif large and self._gateway.invocations is not None and is_invocation(refusal.path):
-            self._send_last(payload_too_large(limits.MESSAGE_BYTES))
+            self._send_last(payload_too_large(self._most_of(refusal.path.encode("latin-1"))))
         else:
             self._send_last(HttpResponse.text(refusal.status, refusal.text, refusal.headers))
 
@@ -280,7 +289,7 @@ class Acceptor(asyncio.BufferedProtocol):
 
     def _upgrade(self, upgrade: Upgrade) -> None:
         request = upgrade.request
-        stage = self._gateway.stage_of(request.path)
+        stage = self._gateway.stage_of(request)
         if self._upgrades and _is_ambiguous(stage, request):
             self._send_last(two_authorizations())
             return

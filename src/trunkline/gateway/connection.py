@@ -29,7 +29,8 @@ from trunkline.wire.handshake import accept_response, check_subprotocol
 from trunkline.wire.messages import Close, Failed, MessageParser, Ping
 
 if TYPE_CHECKING:
-    from trunkline.gateway.server import Gateway, Stage
+    from trunkline.gateway.server import Gateway
+    from trunkline.gateway.stages import Stage
     from trunkline.model.api import CompiledApi
 
 __all__ = ["Connection"]

@@ -42,7 +42,6 @@ _NAME = re.compile(
 _AWS_HOST = re.compile(r"lambda\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?")
 _ACTION = "lambda:InvokeFunction"
 _TYPES = ("Event", "RequestResponse", "DryRun")
-_PAYLOAD_BYTES = 6 * 1024 * 1024  # Lambda's quotas: payload of an invocation
 _EVENTS = 256  # in flight at a time; each holds a payload
 
 
@@ -117,8 +116,6 @@ class Invocations:
         if kind not in _TYPES:
             known = ", ".join(_TYPES)
             return _error(400, "InvalidParameterValueException", f"InvocationType is {kind!r}; expected one of {known}")
-        if len(payload) > _PAYLOAD_BYTES:
-            return payload_too_large(_PAYLOAD_BYTES)
         if (wrong := _what_is_wrong(payload)) is not None:
             return _error(400, "InvalidRequestContentException", f"Could not parse request body into json: {wrong}")
         if kind == "DryRun":

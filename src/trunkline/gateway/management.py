@@ -7,7 +7,6 @@ go through the seam of connections.
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
@@ -28,6 +27,7 @@ from trunkline.gateway.answers import (
 from trunkline.gateway.callers import Callers, is_by_a_page
 from trunkline.gateway.keys import needs_keys
 from trunkline.gateway.signatures import SignatureError, Verifier
+from trunkline.gateway.stages import EXECUTE_API, Stage, find_stage
 from trunkline.model.policies import Decision, evaluate
 from trunkline.wire.frames import check_message_size, encode_message
 
@@ -35,10 +35,9 @@ if TYPE_CHECKING:
     from trunkline.connections.base import Connections, Registry, Sink
     from trunkline.gateway.admission import Admission
     from trunkline.gateway.request_reader import HttpRequest
-    from trunkline.gateway.server import Stage
     from trunkline.model.api import CompiledApi
 
-__all__ = ["Later", "Management", "by_host", "is_management"]
+__all__ = ["Later", "Management", "is_management"]
 
 logger = logging.getLogger("trunkline.gateway")
 
@@ -46,7 +45,6 @@ Later: TypeAlias = Callable[[], Awaitable[Answer]]
 """What to call and wait for, to get an answer."""
 
 _CONNECTIONS = frozenset({"@connections", "%40connections"})
-_AWS_HOST = re.compile(r"([^.]+)\.execute-api\..+")
 _ACTION = "execute-api:ManageConnections"
 _ANY_CONNECTION = "@connections/{connectionId}"  # literally so: a policy cannot name a connection
 _METHODS = frozenset({"POST", "GET", "DELETE"})
@@ -89,7 +87,7 @@ class Management:
         self._check_id = check_id
         self._verifier = verifier
         self._admission = admission
-        self._callers = Callers(admission, _AWS_HOST, verifying=verifying, hosts=hosts)
+        self._callers = Callers(admission, EXECUTE_API, verifying=verifying, hosts=hosts)
         self._host = self._callers.host
 
     def respond(self, request: HttpRequest, stages: Mapping[str, Stage]) -> Answer | Later:
@@ -139,10 +137,8 @@ class Management:
         parts = request.path.split("/")
         if len(parts) != 4 or parts[2] not in _CONNECTIONS or not all(parts[1:]) or request.method not in _METHODS:
             raise _Refusal(refused(403, "MissingAuthenticationTokenException", "Missing Authentication Token"))
-        stage = stages.get(by_host(host.api_id, parts[1])) if host.api_id else None
+        stage = find_stage(stages, host.api_id, parts[1])
         if stage is None:
-            stage = stages.get(parts[1])
-        if stage is None or (host.api_id and host.api_id != stage.api.api_id):
             raise _Refusal(forbidden())
         connection_id = parts[3].replace("%3D", "=")  # what clients write, and cheaper than to decode everything
         if "%" in connection_id:
@@ -171,11 +167,6 @@ def _masked(arn: str) -> str:
     """Of the account, which is its end, the last four digits are shown."""
     front, _, account = arn.rpartition(":")
     return f"{front}:{'*' * 8}{account[-4:]}"
-
-
-def by_host(api_id: str, stage: str) -> str:
-    """The key of a stage that is also found by the Host `{api id}.execute-api.*`; no path is like it."""
-    return f"{api_id} {stage}"
 
 
 def is_management(path: str) -> bool:

@@ -6,7 +6,7 @@ The parser is llhttp. It refuses most of what two readers could take differently
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
 import httptools
@@ -123,15 +123,18 @@ class RequestReader:
 
     Args:
         peer: the address that it comes from.
+        most_of: how long the body of a request to a raw target may be.
     """
 
     __slots__ = (
         "_before", "_body", "_body_left", "_body_size", "_head", "_head_bytes", "_headers", "_in_head", "_items",
-        "_line", "_named", "_over", "_parser", "_peer", "_raw", "_trailer_bytes", "_url",
+        "_line", "_most", "_most_of", "_named", "_over", "_parser", "_peer", "_raw", "_trailer_bytes", "_url",
     )  # fmt: skip
 
-    def __init__(self, peer: str) -> None:
+    def __init__(self, peer: str, most_of: Callable[[bytes], int] = lambda _: limits.MESSAGE_BYTES) -> None:
         self._peer = peer
+        self._most_of = most_of
+        self._most = 0  # of the body that follows
         self._parser = httptools.HttpRequestParser(self)
         self._items: list[Item] = []
         self._over = False
@@ -267,8 +270,8 @@ class RequestReader:
         self._in_head = False
         self._read_headers()
         self._head_bytes = 0
-        if self._body_left > limits.MESSAGE_BYTES:
-            raise _Refused(413, f"the body is longer than {limits.MESSAGE_BYTES} bytes")
+        self._most = self._most_of(self._url)
+        self._check_body(self._body_left)
         if "expect" in self._named and self._named["expect"].lower() == "100-continue":
             self._items.append(GoOn())
 
@@ -307,9 +310,12 @@ class RequestReader:
     def on_body(self, body: bytes) -> None:
         """Some of its body came."""
         self._body_size += len(body)
-        if self._body_size > limits.MESSAGE_BYTES:
-            raise _Refused(413, f"the body is longer than {limits.MESSAGE_BYTES} bytes")
+        self._check_body(self._body_size)
         self._body.append(body)
+
+    def _check_body(self, size: int) -> None:
+        if size > self._most:
+            raise _Refused(413, f"the body is longer than {self._most} bytes")
 
     def on_message_complete(self) -> None:
         """It is whole."""

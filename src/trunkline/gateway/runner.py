@@ -25,7 +25,8 @@ from trunkline.wire.frames import check_message_size, encode_message
 if TYPE_CHECKING:
     from contextvars import Context
 
-    from trunkline.gateway.server import Gateway, Stage
+    from trunkline.gateway.server import Gateway
+    from trunkline.gateway.stages import Stage
     from trunkline.model.api import CompiledRoute, Response, Throttle
     from trunkline.model.events import Identity
 

@@ -20,6 +20,7 @@ from trunkline.gateway.http import HttpResponse
 from trunkline.gateway.invocations import is_invocation
 from trunkline.gateway.management import is_management
 from trunkline.gateway.request_reader import HttpRequest
+from trunkline.gateway.stages import Stage, stage_at
 from trunkline.gateway.static_files import StaticFiles
 from trunkline.gateway.tls import TlsAcceptor
 from trunkline.gateway.watch import LoopWatch
@@ -39,19 +40,10 @@ if TYPE_CHECKING:
     from trunkline.model.api import CompiledApi
     from trunkline.model.ids import ConnectionIds
 
-__all__ = ["Gateway", "Stage"]
+__all__ = ["Gateway"]
 
 logger = logging.getLogger("trunkline.gateway")
 _TURNS_OF_MANY = 64
-
-
-class Stage:
-    """A named deployment: a redeploy replaces `api` under open connections."""
-
-    __slots__ = ("api",)
-
-    def __init__(self, api: CompiledApi) -> None:
-        self.api = api
 
 
 class Gateway:
@@ -107,13 +99,14 @@ class Gateway:
         self._watch: LoopWatch | None = None
         self._servers: list[asyncio.Server] = []
         self._admin_servers: list[asyncio.Server] = []
-        self.sweep_seconds = min([1.0, *(self._sweep_interval(stage.api) for stage in self.stages.values())])
+        self.sweep_seconds = self._sweep_interval()
         self._sweeper: asyncio.TimerHandle | None = self.loop.call_later(self.sweep_seconds, self._sweep)
 
-    @staticmethod
-    def _sweep_interval(api: CompiledApi) -> float:
-        shortest = min(api.limits.idle_seconds, api.limits.lifetime_seconds, api.limits.handler_seconds)
-        return max(shortest / 10, 0.01)
+    def _sweep_interval(self) -> float:
+        """Of what is served now; a redeploy may have brought shorter limits."""
+        kinds = {stage.api.limits for stage in self.stages.values()}
+        shortest = [min(kind.idle_seconds, kind.lifetime_seconds, kind.handler_seconds) for kind in kinds]
+        return min(max(min(shortest, default=math.inf) / 10, 0.01), 1.0)
 
     # Listening.
 
@@ -160,7 +153,7 @@ class Gateway:
             return answer if isinstance(answer, HttpResponse) else await answer()
         if self.invocations is not None and is_invocation(request.path):
             return await self.invocations.respond(request)
-        if self.stage_of(request.path) is not None:
+        if self.stage_of(request) is not None:
             return HttpResponse.text(
                 426,
                 "this is a WebSocket: connect to it with ws:// and a WebSocket client",
@@ -189,9 +182,9 @@ class Gateway:
             return HttpResponse.text(503, "draining") if self.draining else HttpResponse.text(200, "ready")
         return HttpResponse.text(404, "here are /live and /ready")
 
-    def stage_of(self, path: str) -> Stage | None:
-        """The stage of a raw path: exactly `/{stage}`, a trailing slash is taken."""
-        return self.stages.get(path[1:].removesuffix("/")) if path.startswith("/") else None
+    def stage_of(self, request: HttpRequest) -> Stage | None:
+        """The stage that a handshake is for."""
+        return stage_at(self.stages, request.path, request.header("host") or "")
 
     # Writing: what one turn of the loop puts on the connections' outputs is flushed once, after it.
 
@@ -230,6 +223,7 @@ class Gateway:
             connection.sweep(now)
         for door in list(self.doors):
             door.sweep(now)
+        self.sweep_seconds = self._sweep_interval()
         self._sweeper = self.loop.call_later(self.sweep_seconds, self._sweep)
 
     async def _last_answers(self, seconds: float) -> None:

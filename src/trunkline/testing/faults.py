@@ -23,7 +23,7 @@ from trunkline.testing.client import Client
 
 if TYPE_CHECKING:
     from trunkline.connections.base import ConnectionInfo, Sink
-    from trunkline.gateway.server import Stage
+    from trunkline.gateway.stages import Stage
     from trunkline.model.events import Event
     from trunkline.runtime import RunningNode
 

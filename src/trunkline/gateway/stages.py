@@ -1,0 +1,47 @@
+"""The stages of a gateway, and which of them a request means."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from trunkline.model.addresses import authority
+
+if TYPE_CHECKING:
+    from trunkline.model.api import CompiledApi
+
+__all__ = ["EXECUTE_API", "Stage", "by_host", "find_stage", "stage_at"]
+
+EXECUTE_API = re.compile(r"([^.]+)\.execute-api\..+")
+"""A name that API Gateway gives an Api: `{api id}.execute-api.{region}.amazonaws.com`, or as others write it."""
+
+
+class Stage:
+    """A named deployment: a redeploy replaces `api` under open connections."""
+
+    __slots__ = ("api",)
+
+    def __init__(self, api: CompiledApi) -> None:
+        self.api = api
+
+
+def by_host(api_id: str, stage: str) -> str:
+    """The key of a stage that is also found by the Host `{api id}.execute-api.*`; no path is like it."""
+    return f"{api_id} {stage}"
+
+
+def find_stage(stages: Mapping[str, Stage], api_id: str, name: str) -> Stage | None:
+    """The stage of a name, of the Api that the Host says; `api_id` is empty where it says none."""
+    if not api_id:
+        return stages.get(name)
+    found = stages.get(by_host(api_id, name)) or stages.get(name)
+    return found if found is not None and found.api.api_id == api_id else None
+
+
+def stage_at(stages: Mapping[str, Stage], path: str, host: str) -> Stage | None:
+    """The stage of a raw path: exactly `/{stage}`, a trailing slash is taken; of the Api that a Host header says."""
+    if not path.startswith("/"):
+        return None
+    named = EXECUTE_API.fullmatch(authority(host, "https")[0]) if ".execute-api." in host.lower() else None
+    return find_stage(stages, "" if named is None else named[1], path[1:].removesuffix("/"))
