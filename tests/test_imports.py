@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "resources": BASES,
     "aws": {"resources", "connections.management_api", "stores"},
     "runtime": EVERYTHING - {"cli", "testing"},
+    "compiling": EVERYTHING - {"cli", "testing"},
     "served": EVERYTHING - {"cli", "testing"},
     "cli": EVERYTHING - {"testing"},
     "__main__": {"cli"},

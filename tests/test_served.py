@@ -1,100 +1,69 @@
-"""From a template as data to what the gateway serves."""
+"""A template that is served inside this process."""
 
-import pytest
+import asyncio
+import json
+import socket
+
+from websockets.asyncio.client import connect
 
 from trunkline.config import Settings
-from trunkline.errors import ConfigurationError
-from trunkline.gateway.throttling import Throttling
-from trunkline.model.api import Rate
-from trunkline.model.deployment import (
-    ApiDefinition,
-    AuthorizerDefinition,
-    Deployment,
-    RouteDefinition,
-    StageDefinition,
-)
-from trunkline.model.functions import InvocationRefused
-from trunkline.served import compile_deployment
-from trunkline.testing.functions import Function
+from trunkline.served import open_template
 
-ROUTES = (
-    RouteDefinition("$connect", "connect"),
-    RouteDefinition("send", "send", two_way=True, where="template.yaml:9"),
-)
+ECHO = """
+    def handler(event, context):
+        print("asked for", event["body"])
+        return {"statusCode": 200, "body": event["body"].upper()}
+"""
 
 
-def api(logical_id="Chat", **given):
-    given = {"routes": ROUTES, "stages": (StageDefinition("dev"),), "where": "template.yaml:3"} | given
-    return ApiDefinition(logical_id, "chat", f"{logical_id.lower():0<10}", "$request.body.action", **given)
+def written(folder, code=ECHO, **more):
+    """A template of one function that answers."""
+    function = {"Runtime": "python3.11", "Handler": "index.handler", "InlineCode": "\n".join(code.split("\n    "))}
+    integration = {
+        "IntegrationType": "AWS_PROXY",
+        "IntegrationUri": {"Fn::Sub": "${Talk.Arn}"},
+        "ApiId": {"Ref": "Api"},
+    }
+    select = {"ProtocolType": "WEBSOCKET", "Name": "chat", "RouteSelectionExpression": "$request.body.action"}
+    default = {"ApiId": {"Ref": "Api"}, "RouteKey": "$default", "Target": {"Fn::Sub": "integrations/${Way}"}}
+    resources = {
+        "Talk": {"Type": "AWS::Serverless::Function", "Properties": function},
+        "Api": {"Type": "AWS::ApiGatewayV2::Api", "Properties": select},
+        "Way": {"Type": "AWS::ApiGatewayV2::Integration", "Properties": integration},
+        "Default": {
+            "Type": "AWS::ApiGatewayV2::Route",
+            "Properties": default | {"RouteResponseSelectionExpression": "$default"},
+        },
+        "Back": {
+            "Type": "AWS::ApiGatewayV2::RouteResponse",
+            "Properties": {"ApiId": {"Ref": "Api"}, "RouteId": {"Ref": "Default"}, "RouteResponseKey": "$default"},
+        },
+        "Stage": {"Type": "AWS::ApiGatewayV2::Stage", "Properties": {"ApiId": {"Ref": "Api"}, "StageName": "dev"}},
+        **more,
+    }
+    template = folder / "template.json"
+    template.write_text(json.dumps({"Transform": "AWS::Serverless-2016-10-31", "Resources": resources}))
+    return template
 
 
-def compiled(*apis, functions=(), **settings):
-    named = {function.name: function for function in functions}
-    throttling = Throttling({}, lambda: 0.0)
-    return compile_deployment(Deployment(apis), named, Settings(**settings), throttling)
+async def said(address, text, stage="dev"):
+    host, port = address
+    async with connect(f"ws://{host}:{port}/{stage}") as client:
+        await client.send(text)
+        return await asyncio.wait_for(client.recv(), 20)
 
 
-def test_a_stage_is_served_at_its_name_under_the_domain_of_its_api():
-    served = compiled(api(), region="eu-west-1", account="111122223333")
-    assert list(served) == ["dev"]
-    one = served["dev"]
-    assert (one.stage, one.domain_name) == ("dev", "chat000000.execute-api.eu-west-1.amazonaws.com")
-    assert one.execute_arn == "arn:aws:execute-api:eu-west-1:111122223333"
-    assert one.connect.key == "$connect"
-    assert one.disconnect is None
-    assert (one.routes["send"].two_way, one.routes["send"].where) == (True, "template.yaml:9")
+def test_a_template_is_served_for_as_long_as_the_block_lasts(tmp_path):
+    heard = []
 
+    async def run():
+        settings = Settings(port=0, admin="off")
+        async with open_template(written(tmp_path), settings, lambda *line: heard.append(line)) as served:
+            assert list(served.paths) == ["dev"]
+            assert await said(served.address, "hello") == "HELLO"
+        return served.address
 
-def test_a_second_stage_of_the_same_name_is_told_apart_by_its_api():
-    served = compiled(api(), api("Feed"))
-    assert {path: one.api_id for path, one in served.items()} == {"dev": "chat000000", "dev-Feed": "feed000000"}
-    assert served["dev-Feed"].stage == "dev"
-
-
-def test_messages_of_one_connection_run_side_by_side_and_limits_can_be_set():
-    one = compiled(api(), limit={"idle_seconds": 5.0})["dev"]
-    assert (one.ordered, one.best_effort, one.limits.idle_seconds) == (False, True, 5.0)
-
-
-def test_rates_of_a_stage_and_of_a_route_are_in_force():
-    stage = StageDefinition("dev", rate=Rate(1, 1), route_rates={"send": Rate(2, 2)})
-    one = compiled(api(stages=(stage,)))["dev"]
-    assert one.handshakes.takes("")
-    assert not one.handshakes.takes("")
-    assert one.routes["send"].rate == Rate(2, 2)
-
-
-async def test_a_function_may_be_named_by_a_stage_variable():
-    routes = (RouteDefinition("send", "${stageVariables.which}-send"),)
-    stages = (StageDefinition("dev", {"which": "blue"}),)
-    blue = Function(lambda event, context: {"statusCode": 200}, name="blue-send")
-    one = compiled(api(routes=routes, stages=stages), functions=[blue])["dev"]
-    assert one.stage_variables == {"which": "blue"}
-    assert one.routes["send"].invoke.__self__._function.name == "blue-send"
-
-
-async def test_a_function_that_the_template_does_not_have_is_refused_by_name():
-    one = compiled(api())["dev"]
-    with pytest.raises(InvocationRefused, match="no function 'send'"):
-        await one.routes["send"].invoke.__self__._function.invoke(b"{}")
-
-
-def test_an_authorizer_is_asked_with_its_identity_sources():
-    authorizer = AuthorizerDefinition("auth", ("route.request.header.Auth",), "template.yaml:7")
-    one = compiled(api(authorizer=authorizer))["dev"]
-    assert (one.authorizer.where, len(one.authorizer.identity)) == ("template.yaml:7", 1)
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"authorizer": AuthorizerDefinition("auth", ("$request.header.Auth",), "template.yaml:3")},
-        {"select": "$nothing.of.the.kind"},
-    ],
-)
-def test_what_cannot_be_is_told_with_its_place(wrong):
-    select = wrong.pop("select", "$request.body.action")
-    one = api(**wrong)
-    one = ApiDefinition(one.logical_id, one.name, one.api_id, select, one.routes, one.authorizer, one.stages, one.where)
-    with pytest.raises(ConfigurationError, match=r"^template\.yaml:3: "):
-        compiled(one)
+    host, port = asyncio.run(run())
+    assert heard == [("Talk", "asked for hello")]
+    with socket.socket() as again:
+        assert again.connect_ex((host, port)) != 0

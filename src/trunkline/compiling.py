@@ -1,0 +1,122 @@
+"""A template's deployment, compiled: what a gateway serves of it, at which path."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from trunkline import limits
+from trunkline.errors import ConfigurationError, DeclarationError
+from trunkline.gateway.authorizers import LambdaAuthorizer
+from trunkline.integrations.lambda_function import LambdaIntegration
+from trunkline.model.api import (
+    CONNECT_ROUTE,
+    DISCONNECT_ROUTE,
+    CompiledApi,
+    CompiledAuthorizer,
+    CompiledRoute,
+    Limits,
+    execute_arn,
+)
+from trunkline.model.expressions import compile_selector
+from trunkline.model.functions import Invocation, InvocationRefused, Invoker
+from trunkline.model.identity_sources import parse_identity_sources
+
+if TYPE_CHECKING:
+    from trunkline.config import Settings
+    from trunkline.gateway.throttling import Throttling
+    from trunkline.model.deployment import (
+        ApiDefinition,
+        AuthorizerDefinition,
+        Deployment,
+        RouteDefinition,
+        StageDefinition,
+    )
+
+__all__ = ["compile_deployment"]
+
+_VARIABLE = re.compile(r"\$\{stageVariables\.([A-Za-z0-9_]+)\}")
+
+
+def compile_deployment(
+    deployment: Deployment, functions: Mapping[str, Invoker], settings: Settings, throttling: Throttling
+) -> dict[str, CompiledApi]:
+    """What is served, by the path that it is served at: `{stage}`, or `{stage}-{logical id}` for a second of that name.
+
+    Args:
+        functions: by physical name.
+
+    Raises:
+        ConfigurationError: an expression of the template cannot be.
+    """
+    served: dict[str, CompiledApi] = {}
+    for api in deployment.apis:
+        for stage in api.stages:
+            path = f"{stage.name}-{api.logical_id}" if stage.name in served else stage.name
+            served[path] = throttling.applied(_compiled(api, stage, functions, settings))
+    return served
+
+
+def _compiled(
+    api: ApiDefinition, stage: StageDefinition, functions: Mapping[str, Invoker], settings: Settings
+) -> CompiledApi:
+    routes = {route.key: _route(route, stage, functions) for route in api.routes}
+    connect, disconnect = routes.pop(CONNECT_ROUTE, None), routes.pop(DISCONNECT_ROUTE, None)
+    try:
+        select = compile_selector(api.select)
+    except DeclarationError as error:
+        raise ConfigurationError(f"{api.where}: {error}") from None
+    return CompiledApi(
+        name=api.logical_id,
+        api_id=api.api_id,
+        stage=stage.name,
+        select=select,
+        routes=routes,
+        connect=connect,
+        disconnect=disconnect,
+        authorizer=None if api.authorizer is None else _authorizer(api.authorizer, stage, functions),
+        ordered=False,  # Lambda runs the messages of one connection side by side
+        best_effort=True,
+        limits=replace(Limits(), **settings.limit),  # type: ignore[arg-type]
+        execute_arn=execute_arn(settings.region, settings.account),
+        stage_variables=stage.variables,
+        header_bytes=limits.AWS_HEADER_BYTES,
+        rate=stage.rate,
+        domain_name=f"{api.api_id}.execute-api.{settings.region}.amazonaws.com",
+    )
+
+
+def _route(route: RouteDefinition, stage: StageDefinition, functions: Mapping[str, Invoker]) -> CompiledRoute:
+    function = _function(route.function, stage, functions)
+    integration = LambdaIntegration(function, seconds=route.seconds)
+    rate = stage.route_rates.get(route.key)
+    return CompiledRoute(route.key, integration.invoke, route.where, two_way=route.two_way, rate=rate)
+
+
+def _authorizer(
+    authorizer: AuthorizerDefinition, stage: StageDefinition, functions: Mapping[str, Invoker]
+) -> CompiledAuthorizer:
+    try:
+        identity = parse_identity_sources(authorizer.identity)
+    except DeclarationError as error:
+        raise ConfigurationError(f"{authorizer.where}: {error}") from None
+    function = _function(authorizer.function, stage, functions)
+    return CompiledAuthorizer(LambdaAuthorizer(function).decide, authorizer.where, identity)
+
+
+def _function(name: str, stage: StageDefinition, functions: Mapping[str, Invoker]) -> Invoker:
+    resolved = _VARIABLE.sub(lambda found: stage.variables.get(found[1], ""), name)
+    function = functions.get(resolved)
+    return _Missing(resolved) if function is None else function
+
+
+class _Missing:
+    """A function that the template names and does not have."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    async def invoke(self, payload: bytes) -> Invocation:
+        raise InvocationRefused(f"the template has no function {self.name!r}")
