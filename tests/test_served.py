@@ -3,10 +3,13 @@
 import asyncio
 import json
 import socket
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 from websockets.asyncio.client import connect
 
 from trunkline.config import Settings
+from trunkline.functions.environment import CREDENTIALS
 from trunkline.served import open_template
 
 ECHO = """
@@ -67,3 +70,46 @@ def test_a_template_is_served_for_as_long_as_the_block_lasts(tmp_path):
     assert heard == [("Talk", "asked for hello")]
     with socket.socket() as again:
         assert again.connect_ex((host, port)) != 0
+
+
+POSTING = """
+    import boto3
+    import os
+
+    def handler(event, context):
+        where = event["requestContext"]
+        api = boto3.client("apigatewaymanagementapi", endpoint_url=f"https://{where['domainName']}/{where['stage']}")
+        api.post_to_connection(ConnectionId=where["connectionId"], Data=b"posted")
+        return {"statusCode": 200, "body": os.environ["AWS_SECRET_ACCESS_KEY"]}
+"""
+
+
+def test_where_calls_must_be_signed_those_of_the_functions_are_taken_and_nobody_elses(tmp_path):
+    keys = tmp_path / "keys.json"
+    keys.write_text("[]")
+    keys.chmod(0o600)
+
+    async def run():
+        settings = Settings(port=0, admin="off", verify_signatures=True, keys=str(keys))
+        async with open_template(written(tmp_path, POSTING), settings, lambda *line: None) as served:
+            host, port = served.address
+            async with connect(f"ws://{host}:{port}/dev") as client:
+                await client.send("hello")
+                heard = [await asyncio.wait_for(client.recv(), 20) for _ in range(2)]
+            url = f"http://{host}:{port}/dev/@connections/abc"
+            unsigned = await asyncio.to_thread(status, url)
+            return heard, unsigned
+
+    (posted, secret), unsigned = asyncio.run(run())
+    assert posted == "posted"
+    assert secret != CREDENTIALS["aws_secret_access_key"]
+    assert unsigned == 403
+
+
+def status(url):
+    try:
+        with urlopen(url, timeout=10) as answer:
+            return answer.status
+    except HTTPError as error:
+        with error:
+            return error.code

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import secrets
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,10 +20,10 @@ from trunkline.errors import ConfigurationError
 from trunkline.functions.certificates import Certificates, local_certificates
 from trunkline.functions.dynamodb import tables_for
 from trunkline.functions.endpoints import variables
-from trunkline.functions.environment import Say, Surroundings
+from trunkline.functions.environment import CREDENTIALS, Say, Surroundings
 from trunkline.functions.pool import LocalFunction
 from trunkline.gateway.invocations import Invocations
-from trunkline.gateway.keys import keys_of
+from trunkline.gateway.keys import Key, keys_of
 from trunkline.gateway.signatures import Verifier
 from trunkline.gateway.stages import Stage, by_host
 from trunkline.gateway.throttling import Throttling
@@ -55,7 +56,9 @@ class ServedTemplate:
         certificates: what the door speaks TLS with.
     """
 
-    def __init__(self, file: Path, deployment: Deployment, gateway: Gateway, settings: Settings, say: Say) -> None:
+    def __init__(
+        self, file: Path, deployment: Deployment, gateway: Gateway, settings: Settings, key: Key, say: Say
+    ) -> None:
         self.file = file
         self.deployment = deployment
         self.gateway = gateway
@@ -70,6 +73,7 @@ class ServedTemplate:
         self._retired: list[LocalFunction] = []
         self._throttling = Throttling(rates_of(settings), gateway.time)
         self._surroundings: Surroundings | None = None
+        self._key = key
 
     async def listen(self, scratch: Path) -> None:
         """Open the door. Before it is known where it is, nothing is served: functions have to find the way back.
@@ -120,7 +124,12 @@ class ServedTemplate:
         self._say(function if known is None else known.definition.logical_id, line)
 
     def _way_back(self, port: int) -> dict[str, str]:
-        return variables(
+        credentials = {
+            "AWS_ACCESS_KEY_ID": self._key.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": self._key.secret,
+            "AWS_SESSION_TOKEN": str(self._key.session_token),
+        }
+        return credentials | variables(
             host=self._settings.host,
             port=port,
             region=self._settings.region,
@@ -174,15 +183,17 @@ async def open_template(file: Path, settings: Settings, say: Say) -> AsyncIterat
     Raises:
         ConfigurationError: the template, or what it needs, cannot be had.
     """
-    keys = keys_of(settings)
+    named = keys_of(settings)
     deployment = _loaded(file, settings)
     ids = connection_ids(_folder(file) / _STATE)
     async with contextlib.AsyncExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="trunkline-")))
         connections = LocalConnections(ids.origin)
+        key = _key_of_a_run(settings)
+        keys = None if named is None else [*named, key]
         verifier = Verifier(keys, settings.region)
         gateway = gateway_of([], ids, connections, settings, verifier, contextvars.copy_context())
-        served = ServedTemplate(file, deployment, gateway, settings, say)
+        served = ServedTemplate(file, deployment, gateway, settings, key, say)
         served.certificates = _certificates(deployment, settings, _folder(file) / _STATE)
         gateway.tls = served.certificates.context
         gateway.invocations = Invocations(
@@ -207,6 +218,16 @@ async def _dynamodb(
     modules = None if settings.node_modules is None else Path(settings.node_modules)
     tables = tables_for(deployment.tables, url=settings.dynamodb, node_modules=modules, region=settings.region, say=say)
     return await stack.enter_async_context(tables)
+
+
+def _key_of_a_run(settings: Settings) -> Key:
+    """What the functions of a run sign with. Its id is no secret, and stays: some DynamoDBs have other tables for each."""
+    return Key(
+        CREDENTIALS["aws_access_key_id"],
+        secrets.token_urlsafe(30),
+        secrets.token_urlsafe(30),
+        f"arn:{partition(settings.region)}:sts::{settings.account}:assumed-role/functions/local",
+    )
 
 
 def _certificates(deployment: Deployment, settings: Settings, folder: Path) -> Certificates:
