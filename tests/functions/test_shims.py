@@ -14,6 +14,9 @@ import pytest
 from trunkline.functions.certificates import local_certificates
 from trunkline.functions.endpoints import variables
 from trunkline.functions.npm import find_node
+from trunkline.gateway.admission import Admission
+from trunkline.gateway.callers import Callers
+from trunkline.gateway.stages import EXECUTE_API
 
 PACKAGES = Path(__file__).parents[2] / ".venv" / "node" / "node_modules"
 DOMAIN = "a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com"
@@ -129,7 +132,7 @@ def calls():
         "node", SECOND.format(endpoint=f", endpoint: '{DOMAIN}/prod'"), DOMAIN, id="the second SDK, no scheme"
     )
     yield pytest.param("python", BOTO3.format(endpoint=""), None, id="boto3, no endpoint")
-    yield pytest.param("node", SECOND.format(endpoint=""), WITHOUT_API, id="the second SDK, no endpoint")
+    yield pytest.param("node", SECOND.format(endpoint=""), None, id="the second SDK, no endpoint")
     yield pytest.param("node", THIRD.format(endpoint=""), None, id="the third SDK, no endpoint")
 
 
@@ -137,6 +140,19 @@ def calls():
 def test_a_post_arrives_with_the_host_and_path_that_its_client_wrote(server, request, client, program, host):
     request.getfixturevalue(client)(program)
     assert server.seen == [(host or f"127.0.0.1:{server.server_port}", PATH, "hello")]
+
+
+@pytest.mark.parametrize(
+    "headers", [f"{{ host: '{WITHOUT_API}' }}", "{}", "undefined"], ids=["a Host", "none", "no headers"]
+)
+def test_a_call_without_an_api_arrives_with_a_host_that_the_gateway_takes(server, node, headers):
+    node(f"""
+require('https').request({{ host: '{WITHOUT_API}', path: '/@connections/abc%3D', method: 'POST', headers: {headers} }},
+  (answer) => answer.resume()).end();
+""")
+    ((host, path, _),) = server.seen
+    assert path == PATH
+    assert Callers(Admission(), EXECUTE_API).host(host) is not None
 
 
 @pytest.mark.parametrize(

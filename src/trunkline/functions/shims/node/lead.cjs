@@ -1,4 +1,5 @@
-// Leads a function's HTTPS connections for AWS's names to this machine; Host and path stay as they are.
+// Leads a function's HTTPS connections for AWS's names to this machine; Host and path stay as they are, where they
+// name an Api.
 //
 // Loaded with --require. It works at the lowest level that every HTTP client of Node shares, `tls.connect`: what it
 // hands out is a plain connection to this machine where what is there speaks plain HTTP. The variables are those of
@@ -30,7 +31,8 @@ const services = {
   lambda: place(environment.AWS_ENDPOINT_URL_LAMBDA),
 };
 const management = environment.AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI;
-const stage = management && URL.canParse(management) ? new URL(management).pathname.replace(/\/$/, '') : '';
+const ours = management && URL.canParse(management) ? new URL(management) : null;
+const stage = ours ? ours.pathname.replace(/\/$/, '') : '';
 
 function led(name) {
   const lower = String(name || '').toLowerCase().replace(/\.$/, '');
@@ -70,13 +72,15 @@ tls.connect = function connect(...args) {
   return secure.call(this, { ...options, host: to.host, port: to.port, servername: to.host }, listener);
 };
 
-// A call that names neither Api nor stage is given the stage.
+// A call that names neither Api nor stage is given both: the stage in its path, and a Host that the gateway knows.
 function staged(request) {
   return function requested(...args) {
     const [options] = args;
     const name = options && (options.hostname || options.host);
     if (stage && NO_API.test(String(name || '')) && /^\/(?:@|%40)connections\//.test(options.path || '')) {
-      args[0] = Object.assign(Object.create(Object.getPrototypeOf(options)), options, { path: stage + options.path });
+      const headers = Object.entries(options.headers || {}).filter(([header]) => header.toLowerCase() !== 'host');
+      const given = { path: stage + options.path, headers: { ...Object.fromEntries(headers), Host: ours.host } };
+      args[0] = Object.assign(Object.create(Object.getPrototypeOf(options)), options, given);
     }
     return request.apply(this, args);
   };
