@@ -66,6 +66,32 @@ def test_a_zip_file_beside_the_template_is_the_code_of_that_name_in_s3(app, tmp_
     assert app(function(IN_S3), "code.zip").functions[0].code == tmp_path / "my app" / "code.zip"
 
 
+FIRST_CDK = """\
+Parameters: {AssetParameters0a1bS3BucketC0FFEE00: {Type: String}, AssetParameters0a1bS3VersionKeyDECAF000: {Type: String}}
+Resources:
+  Fn:
+    Type: AWS::Lambda::Function
+    Properties:
+      Handler: a.b
+      Runtime: nodejs14.x
+      Code:
+        S3Bucket: !Ref AssetParameters0a1bS3BucketC0FFEE00
+        S3Key: !Join
+          - ""
+          - - !Select [0, !Split ["||", !Ref AssetParameters0a1bS3VersionKeyDECAF000]]
+            - !Select [1, !Split ["||", !Ref AssetParameters0a1bS3VersionKeyDECAF000]]
+"""
+
+
+@pytest.mark.parametrize(
+    ("asset", "more"),
+    [("asset.0a1b/", ""), ("asset.0a1b.zip", ""), ("code/", "    Metadata: {aws:asset:path: code}\n")],
+    ids=["a folder", "a zip file", "where its metadata says"],
+)
+def test_an_asset_of_the_first_cdk_is_found_beside_its_template(app, tmp_path, asset, more):
+    assert app(FIRST_CDK + more, asset).functions[0].code == tmp_path / "my app" / asset
+
+
 def test_a_layer_of_aws_is_warned_about_and_left_out(app):
     arn = "arn:aws:lambda:eu-west-1:017000801446:layer:Powertools:1"
     deployment = app(function(f"src, Layers: ['{arn}']"), "src/")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,9 @@ from trunkline.templates.document import Document
 from trunkline.templates.sections import as_text, section
 
 __all__ = ["parameters_of"]
+
+# What CDK 1 fills in when it deploys: the bucket, the prefix and key and the hash of code that is beside its template.
+_ASSET = re.compile(r"AssetParameters([0-9a-f]+)")
 
 
 def parameters_of(document: Document, given: Mapping[str, str]) -> dict[str, Any]:
@@ -33,8 +37,8 @@ def _value(document: Document, name: str, declaration: Any, given: str | None) -
     kind = as_text(declaration.get("Type", "String")) or ""
     value = _text(declaration.get("Default")) if given is None else given
     if value is None:
-        if name.startswith("AssetParameters"):  # where CDK 1 put the code that is beside its template
-            return ""
+        if (asset := _ASSET.match(name)) is not None:
+            return f"||{asset[1]}.zip"
         raise document.error(
             f"parameter {name} has no Default and none was given; expected --parameter {name}=VALUE", *path
         )
