@@ -17,6 +17,7 @@ TESTED_ELSEWHERE = {
     "model/tables.py": "tests/model/test_deployment.py",  # data without a line of code
     "functions/launcher.py": "tests/functions/test_pool.py",
     "functions/workers.py": "tests/functions/test_pool.py",
+    "functions/tables.py": "tests/functions/test_dynamodb.py",
 }
 
 

@@ -3,15 +3,19 @@
 import asyncio
 import json
 import socket
+from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
+import pytest
 from websockets.asyncio.client import connect
 
 from trunkline.config import Settings
+from trunkline.errors import ConfigurationError
 from trunkline.functions.environment import CREDENTIALS
 from trunkline.served import open_template
 
+NODE_MODULES = Path(__file__).parents[1] / ".venv/node/node_modules"
 ECHO = """
     def handler(event, context):
         print("asked for", event["body"])
@@ -104,6 +108,91 @@ def test_where_calls_must_be_signed_those_of_the_functions_are_taken_and_nobody_
     assert posted == "posted"
     assert secret != CREDENTIALS["aws_secret_access_key"]
     assert unsigned == 403
+
+
+TALLY = """
+    import boto3
+    import os
+
+    def handler(event, context):
+        found = boto3.client("dynamodb").list_tables()["TableNames"]
+        return {"statusCode": 200, "body": ",".join(sorted(found)) or "none"}
+"""
+
+
+def table(name, key="id"):
+    properties = {
+        "TableName": name,
+        "AttributeDefinitions": [{"AttributeName": key, "AttributeType": "S"}],
+        "KeySchema": [{"AttributeName": key, "KeyType": "HASH"}],
+        "BillingMode": "PAY_PER_REQUEST",
+    }
+    return {"Type": "AWS::DynamoDB::Table", "Properties": properties}
+
+
+def serving(work, template, heard, **settings):
+    """Serve a template in real time, and run this with it."""
+
+    async def run():
+        settings_ = Settings(port=0, admin="off", **({"node_modules": str(NODE_MODULES)} | settings))
+        async with open_template(template, settings_, lambda *line: heard.append(line)) as served:
+            return await work(served)
+
+    return asyncio.run(run())
+
+
+def test_tables_that_a_changed_template_adds_are_there_at_once(tmp_path):
+    heard = []
+
+    async def work(served):
+        before = await said(served.address, "which")
+        written(tmp_path, TALLY, Rooms=table("rooms"), Users=table("users"))
+        await served.redeploy()
+        after = await said(served.address, "which")
+        written(tmp_path, TALLY, Users=table("users"))
+        await served.redeploy()
+        return before, after
+
+    assert serving(work, written(tmp_path, TALLY, Rooms=table("rooms")), heard) == ("rooms", "rooms,users")
+    assert heard == [("dynamodb", "table rooms is no longer in the template; it stays until the end of the run")]
+
+
+def test_the_first_table_of_a_changed_template_starts_a_dynamodb_that_the_functions_know(tmp_path):
+    async def work(served):
+        assert served.dynamodb is None
+        written(tmp_path, TALLY, Rooms=table("rooms"))
+        await served.redeploy()
+        return await said(served.address, "which")
+
+    assert serving(work, written(tmp_path, TALLY), []) == "rooms"
+
+
+def test_a_changed_key_of_a_table_is_an_error_that_leaves_what_was_served(tmp_path):
+    async def work(served):
+        written(tmp_path, ECHO, Rooms=table("rooms", "room"))
+        with pytest.raises(ConfigurationError, match=r"table rooms: .* expected HASH room \(S\); start the run anew"):
+            await served.redeploy()
+        return await said(served.address, "which")
+
+    assert serving(work, written(tmp_path, TALLY, Rooms=table("rooms")), []) == "rooms"
+
+
+def test_where_no_dynamodb_can_be_had_that_is_said_and_the_rest_is_served(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("trunkline.functions.dynamodb_server.find_spec", lambda name: None)
+    heard = []
+
+    async def work(served):
+        return served.dynamodb, await said(served.address, "hello")
+
+    answered = serving(work, written(tmp_path, Rooms=table("rooms")), heard, node_modules=str(tmp_path))
+    assert answered == ("http://127.0.0.1:1/no-dynamodb-was-started", "HELLO")
+    (who, told), _ = heard
+    assert who == "dynamodb"
+    assert told.startswith(
+        "the tables need a DynamoDB, and there is no dynalite; install it with `npm install --prefix "
+    )
+    assert told.endswith("Until then functions find no table")
 
 
 def status(url):

@@ -47,7 +47,8 @@ class Settings:
         region: AWS Region that signatures are for and that ARNs name.
         account: AWS account that ARNs name.
         parameter: values of a template's parameters, by name.
-        dynamodb: URL of the DynamoDB that a template's functions use; None starts one for the run.
+        dynamodb: URL of the DynamoDB that a template's functions use; dynalite or moto starts that for the run, None
+            what there is.
         node_modules: folder of npm packages for a template's functions in Node, and for the DynamoDB that is started.
     """
 
@@ -97,7 +98,10 @@ _CHECKS: dict[str, Callable[[str], object]] = {
 _FORMS = {
     "region": (re.compile(r"[a-z0-9]+(-[a-z0-9]+)+"), "an AWS Region, such as us-east-1"),
     "account": (re.compile(r"[0-9]{12}"), "the 12 digits of an AWS account"),
-    "dynamodb": (re.compile(r"https?://[^/\s]+/?"), "a URL such as http://127.0.0.1:8000"),
+    "dynamodb": (
+        re.compile(r"https?://[^/\s]+/?|dynalite|moto"),
+        "a URL such as http://127.0.0.1:8000, dynalite or moto",
+    ),
 }
 _CHOICES = {
     "log_format": ("text", "json"),

