@@ -1,5 +1,6 @@
 """A function's code becomes a folder, whatever it comes as; nothing of it gets out of that folder."""
 
+import os
 import stat
 import zipfile
 
@@ -76,3 +77,14 @@ def test_later_layers_lie_over_earlier_ones(tmp_path):
 def test_a_layer_that_is_not_there_is_told_with_its_place(tmp_path):
     with pytest.raises(InvocationRefused, match=r"its layer is not there: .*gone \(template\.yaml:3\)"):
         layers_of(function(layers=(tmp_path / "gone",)), tmp_path / "new")
+
+
+def test_what_may_be_executed_in_a_zip_may_be_executed(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for name, mode in (("bootstrap", 0o755), ("index.py", 0o644), ("of_windows", 0)):
+            member = zipfile.ZipInfo(name)
+            member.external_attr = (stat.S_IFREG | mode) << 16 if mode else 0
+            archive.writestr(member, "text")
+    root = task_root_of(function(code=tmp_path / "a.zip"), tmp_path / "new")
+    assert [os.access(root / name, os.X_OK) for name in ("bootstrap", "index.py", "of_windows")] == [True, False, False]
+    assert all((root / name).read_text() == "text" for name in ("bootstrap", "index.py", "of_windows"))

@@ -1,10 +1,11 @@
 """What a worker finds around it: Lambda's variables, its own, and nothing of ours."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from trunkline.functions.environment import Surroundings, worker_environment
+from trunkline.functions.environment import Surroundings, reserved_of, worker_environment
 from trunkline.model.functions import FunctionDefinition
 
 
@@ -45,14 +46,56 @@ def test_its_own_variables_win_over_lambdas_and_paths_are_joined(tmp_path):
     assert found["AWS_ENDPOINT_URL_LAMBDA"] == "http://x"
 
 
-def test_packages_of_layers_are_on_the_path(tmp_path):
-    (tmp_path / "python" / "lib" / "python3.11" / "site-packages").mkdir(parents=True)
+def test_what_layers_have_is_where_lambda_looks_for_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
     found = around(tmp_path, layers=tmp_path)
-    assert found["PYTHONPATH"] == f"{tmp_path}/python:{tmp_path}/python/lib/python3.11/site-packages"
+    assert found["PATH"] == f"/usr/bin:/bin:{tmp_path}/bin"
+    assert found["LD_LIBRARY_PATH"] == f"/code:/code/lib:{tmp_path}/lib"
+    assert found["PYTHONPATH"] == f"{tmp_path}/python/lib/python3.11/site-packages:{tmp_path}/python"
+
+
+def test_packages_of_layers_for_another_python_come_last(tmp_path):
+    (tmp_path / "python" / "lib" / "python3.11" / "site-packages").mkdir(parents=True)
+    found = around(tmp_path, "python3.9", layers=tmp_path)
+    lib = f"{tmp_path}/python/lib"
+    assert found["PYTHONPATH"] == f"{lib}/python3.9/site-packages:{tmp_path}/python:{lib}/python3.11/site-packages"
 
 
 @pytest.mark.parametrize("layers", [True, False])
-def test_functions_in_node_find_layers_then_the_packages_at_hand(tmp_path, layers):
+def test_functions_in_node_find_layers_then_the_packages_at_hand_then_their_own(tmp_path, layers):
     found = around(tmp_path, "nodejs20.x", layers=tmp_path if layers else None, node_modules=Path("/packages"))
-    assert found["NODE_PATH"] == (f"{tmp_path}/nodejs/node_modules:" if layers else "") + "/packages"
-    assert "NODE_PATH" not in around(tmp_path, "nodejs20.x")
+    of_layers = f"{tmp_path}/nodejs/node20/node_modules:{tmp_path}/nodejs/node_modules:"
+    assert found["NODE_PATH"] == (of_layers if layers else "") + "/packages:/code"
+    assert around(tmp_path, "nodejs20.x")["NODE_PATH"] == "/code"
+
+
+def test_variables_that_public_programs_read_are_as_in_lambda(tmp_path, monkeypatch):
+    monkeypatch.setenv("LANG", "de_AT.UTF-8")
+    monkeypatch.setenv("LC_ALL", "de_AT.UTF-8")
+    found = around(tmp_path, "nodejs20.x")
+    assert found["LANG"] == "en_US.UTF-8"
+    assert "LC_ALL" not in found
+    assert found["AWS_EXECUTION_ENV"] == "AWS_Lambda_nodejs20.x"
+    assert found["AWS_LAMBDA_INITIALIZATION_TYPE"] == "on-demand"
+    assert found["AWS_LAMBDA_LOG_GROUP_NAME"] == "/aws/lambda/talk"
+    assert re.fullmatch(r"\d{4}/\d\d/\d\d/\[\$LATEST\][0-9a-f]{32}", found["AWS_LAMBDA_LOG_STREAM_NAME"])
+    assert found["AWS_XRAY_CONTEXT_MISSING"] == "LOG_ERROR"
+    assert found["LAMBDA_RUNTIME_DIR"] == "/var/runtime"
+
+
+def test_two_workers_have_log_streams_of_their_own(tmp_path):
+    first, second = around(tmp_path), around(tmp_path)
+    assert first["AWS_LAMBDA_LOG_STREAM_NAME"] != second["AWS_LAMBDA_LOG_STREAM_NAME"]
+
+
+def test_what_brings_its_own_runtime_is_told_of_none(tmp_path):
+    assert "AWS_EXECUTION_ENV" not in around(tmp_path, "provided.al2023")
+
+
+def test_names_of_lambdas_own_are_left_out_of_a_functions_variables(tmp_path):
+    own = {"AWS_REGION": "us-east-1", "AWS_LAMBDA_FUNCTION_NAME": "x", "_HANDLER": "x.y", "TABLE": "talk"}
+    found = around(tmp_path, own=own)
+    assert (found["AWS_REGION"], found["AWS_LAMBDA_FUNCTION_NAME"]) == ("eu-west-1", "talk")
+    assert (found["_HANDLER"], found["TABLE"]) == ("app.handler", "talk")
+    definition = FunctionDefinition("talk", "Talk", "python3.11", "app.handler", environment=own)
+    assert reserved_of(definition) == ["AWS_LAMBDA_FUNCTION_NAME", "AWS_REGION", "_HANDLER"]

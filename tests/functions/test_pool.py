@@ -4,8 +4,10 @@ import asyncio
 import functools
 import json
 import os
+import re
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -24,6 +26,13 @@ def handler(event, context):
     what = event.get("what")
     if what == "exit":
         os._exit(3)
+    if what == "signal":
+        os.kill(os.getpid(), event["number"])
+    if what == "eat":
+        eaten = []
+        while True:
+            eaten.append(bytearray(4_000_000))
+            time.sleep(0.001)
     if what == "leave":
         print(subprocess.Popen(["sleep", "20"]).pid, flush=True)
         os._exit(3)
@@ -127,6 +136,129 @@ async def test_a_worker_that_dies_with_an_event_is_told_and_the_next_event_is_ha
     assert (await ask(function, n=1))[1]["event"] == {"n": 1}
 
 
+@pytest.mark.parametrize(
+    ("number", "name"), [(9, "killed"), (11, "segmentation fault"), (6, "aborted"), (15, "terminated")]
+)
+@real
+async def test_a_worker_that_a_signal_ends_is_told_in_lambdas_words(functions, number, name):
+    error, told = await ask(functions(), what="signal", number=number)
+    assert (error, told["errorType"]) == ("Unhandled", "Runtime.ExitError")
+    message = rf"RequestId: [0-9a-f-]{{36}} Error: Runtime exited with error: signal: {name}"
+    assert re.fullmatch(message, told["errorMessage"])
+
+
+EATING_NODE = """
+exports.handler = async (event) => {
+  if (event.what !== "eat") return { event };
+  const eaten = [];
+  for (;;) {
+    eaten.push(Buffer.alloc(4e6, 1));
+    await new Promise((resolved) => setTimeout(resolved, 1));
+  }
+};
+"""
+
+
+@pytest.mark.parametrize("runtime", [{}, {"inline": EATING_NODE, "runtime": "nodejs20.x"}], ids=["python", "node"])
+@real
+async def test_a_function_that_takes_more_memory_than_it_may_is_killed_and_replaced(functions, runtime):
+    function = functions(memory_mb=256, seconds=20, **runtime)
+    error, told = await ask(function, what="eat")
+    assert (error, told["errorType"]) == ("Unhandled", "Runtime.OutOfMemory")
+    message = r"RequestId: [0-9a-f-]{36} Error: Runtime exited with error: signal: killed"
+    assert re.fullmatch(message, told["errorMessage"])
+    assert (await ask(function, n=1))[1]["event"] == {"n": 1}
+
+
+@real
+async def test_a_function_that_takes_too_much_memory_as_it_begins_is_killed_too(functions):
+    text = "import time\neaten = []\nwhile True:\n    eaten.append(bytearray(4_000_000))\n    time.sleep(0.001)"
+    error, told = await ask(functions(inline=text, memory_mb=128))
+    assert (error, told["errorType"]) == ("Unhandled", "Runtime.OutOfMemory")
+
+
+@real
+async def test_memory_that_is_asked_for_at_once_is_refused_before_it_takes_the_machine(functions):
+    text = "def handler(event, context):\n    return len(bytearray(6_000_000_000))"
+    error, told = await ask(functions(inline=text, memory_mb=128))
+    assert (error, told["errorType"]) == ("Unhandled", "MemoryError")
+
+
+@real
+async def test_a_function_with_the_least_memory_may_have_awss_packages_and_threads(functions):
+    text = "import boto3, threading\ndef handler(event, context):\n    boto3.client('dynamodb')\n    return 'ok'"
+    assert await ask(functions(inline=text, memory_mb=128)) == (None, "ok")
+    text = "const { Worker } = require('worker_threads'); exports.handler = async () => { new WebAssembly.Memory({ initial: 1, maximum: 65536 }); await new Promise((end) => new Worker('1', { eval: true }).on('exit', end)); return 'ok'; };"
+    assert await ask(functions(inline=text, memory_mb=128, runtime="nodejs24.x")) == (None, "ok")
+
+
+BOOTSTRAP = f"""#!{sys.executable}
+import json, os
+from http.client import HTTPConnection
+
+api = HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
+base = "/2018-06-01/runtime/invocation/"
+print("begun with", os.environ["_HANDLER"], flush=True)
+while True:
+    api.request("GET", base + "next")
+    response = api.getresponse()
+    event, id = response.read().decode(), response.headers["Lambda-Runtime-Aws-Request-Id"]
+    failed = {{"errorType": "Mine", "errorMessage": "no"}}
+    what, answer = ("error", failed) if "fail" in event else ("response", {{"event": json.loads(event), "id": id}})
+    api.request("POST", base + id + "/" + what, json.dumps(answer))
+    api.getresponse().read()
+"""
+
+
+@real
+async def test_a_bootstrap_of_any_language_runs_as_it_is(functions, tmp_path):
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "bootstrap").write_text(BOOTSTRAP)
+    (tmp_path / "code" / "bootstrap").chmod(0o755)
+    function = functions(inline=None, code=tmp_path / "code", runtime="provided.al2023")
+    error, answer = await ask(function, n=1)
+    assert (error, answer["event"], len(answer["id"])) == (None, {"n": 1}, 36)
+    assert await ask(function, what="fail") == ("Unhandled", {"errorType": "Mine", "errorMessage": "no"})
+    assert ("app-Talk", "begun with index.handler") in function.said
+    assert len(function._workers) == 1
+
+
+@real
+async def test_a_bootstrap_that_this_machine_cannot_run_is_told(functions, tmp_path):
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "bootstrap").write_bytes(b"\x7fELF of another machine")
+    (tmp_path / "code" / "bootstrap").chmod(0o755)
+    function = functions(inline=None, code=tmp_path / "code", runtime="provided.al2023")
+    error, told = await ask(function, n=1)
+    assert (error, told["errorType"]) == ("Unhandled", "Runtime.ExitError")
+    assert function.said[-1][1].endswith("/bootstrap cannot be run: Exec format error")
+
+
+@real
+async def test_a_function_finds_the_commands_and_packages_of_its_layers(functions, tmp_path):
+    layer = tmp_path / "layer"
+    (layer / "bin").mkdir(parents=True)
+    (layer / "bin" / "greet").write_text("#!/bin/sh\necho hello\n")
+    (layer / "bin" / "greet").chmod(0o755)
+    (layer / "python").mkdir()
+    (layer / "python" / "greeting.py").write_text("word = 'of python'")
+    (layer / "nodejs" / "node20" / "node_modules" / "greeting").mkdir(parents=True)
+    (layer / "nodejs" / "node20" / "node_modules" / "greeting" / "index.js").write_text("exports.word = 'of node'")
+    text = "import greeting, subprocess\ndef handler(event, context):\n    return greeting.word, subprocess.check_output('greet', text=True)"
+    assert await ask(functions(inline=text, layers=(layer,))) == (None, ["of python", "hello\n"])
+    text = "exports.handler = async () => [require('greeting').word, require('child_process').execSync('greet').toString()]"
+    node = functions(inline=text, runtime="nodejs20.x", layers=(layer,))
+    assert await ask(node) == (None, ["of node", "hello\n"])
+
+
+@real
+async def test_variables_that_aws_would_refuse_are_told_once(functions):
+    function = functions(environment={"AWS_REGION": "here", "TABLE": "talk"})
+    await asyncio.gather(ask(function, n=1), ask(function, n=2))
+    told = "its variables AWS_REGION are left out: AWS refuses names of Lambda's own"
+    assert function.said.count(("app-Talk", told)) == 1
+
+
 @real
 async def test_a_worker_that_is_killed_while_it_waits_swallows_no_event(functions):
     function = functions()
@@ -226,6 +358,34 @@ async def test_workers_that_nobody_needs_end(functions, monkeypatch):
     function = functions()
     await ask(function, n=1)
     await until(lambda: not function._workers)
+
+
+async def test_workers_are_kept_for_a_minute_of_idleness(functions):
+    function = functions()
+    started = threading.Event()
+    # Time stands still while a thread has work: a process starts in a moment of it.
+    holding = asyncio.ensure_future(asyncio.to_thread(started.wait))
+    try:
+        assert (await ask(function, n=1))[0] is None
+        await until_in_a_moment(lambda: function._idle)
+        started.set()
+        await holding
+        await asyncio.sleep(pool._IDLE_SECONDS - 1)
+        assert len(function._workers) == 1
+        await asyncio.sleep(pool._REAP_SECONDS + 1)
+        assert not function._idle
+    finally:
+        started.set()
+        await function.close()
+    assert not function._workers
+
+
+async def until_in_a_moment(true):
+    for _ in range(5_000):
+        if true():
+            return
+        await asyncio.to_thread(time.sleep, 0.001)
+    raise AssertionError("it never came true")
 
 
 @real

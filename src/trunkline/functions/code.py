@@ -66,8 +66,16 @@ def _unpack(archive: Path, folder: Path) -> None:
             for member in members:
                 _check(archive, member)
             opened.extractall(folder)
+            for member in members:
+                _set_mode(folder / member.filename, member)
     except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError) as error:
         raise InvocationRefused(f"{archive} cannot be unpacked: {error}") from None
+
+
+def _set_mode(path: Path, member: zipfile.ZipInfo) -> None:
+    """What may be executed: `zipfile` forgets it. Archives that were made on Windows do not know."""
+    if (mode := member.external_attr >> 16 & 0o777) and path.is_file():
+        path.chmod(mode | stat.S_IRUSR | stat.S_IWUSR)
 
 
 def _check(archive: Path, member: zipfile.ZipInfo) -> None:

@@ -7,11 +7,11 @@ import itertools
 import re
 from collections import deque
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from trunkline.functions.code import layers_of, task_root_of
-from trunkline.functions.environment import worker_environment
-from trunkline.functions.runtimes import runtime_of
+from trunkline.functions.environment import reserved_of, worker_environment
+from trunkline.functions.runtimes import Runtime, runtime_of
 from trunkline.functions.workers import Worker
 from trunkline.model.functions import FunctionDefinition, Invocation, InvocationRefused
 
@@ -29,6 +29,14 @@ _REAP_SECONDS = 10.0
 _END_SECONDS = 1.0  # what is being unpacked is not waited for
 _ENDING = "it is being ended"
 _folders = itertools.count(1)
+
+
+class _Prepared(NamedTuple):
+    """What a function's workers have in common."""
+
+    root: Path
+    layers: Path | None
+    runtime: Runtime
 
 
 class LocalFunction:
@@ -50,7 +58,7 @@ class LocalFunction:
         self._running = 0
         self._calls: set[asyncio.Task[Invocation]] = set()
         self._generation = 0
-        self._code: asyncio.Task[tuple[Path, Path | None]] | None = None
+        self._code: asyncio.Task[_Prepared] | None = None
         self._reaper: asyncio.TimerHandle | None = None
         self._told: set[str] = set()
         self._last_failure: list[str] = []
@@ -148,12 +156,12 @@ class LocalFunction:
         if self._closed:
             raise InvocationRefused(_ENDING)
         surroundings = self._surroundings
-        runtime = runtime_of(self.definition, surroundings.node_modules)
-        self._tell(runtime.note)
         worker = Worker(self.definition, self._arn, self._generation, surroundings.say, self._parked, self._lost)
         self._workers.add(worker)
         try:
-            root, layers = await self._prepared()
+            root, layers, runtime = await self._prepared()
+            self._tell(runtime.note)
+            self._tell_of_reserved()
             own = self._folder()
             environment = worker_environment(self.definition, surroundings, task_root=root, layers=layers, own=own)
             failure = await worker.start(runtime.command, environment, root)
@@ -172,7 +180,7 @@ class LocalFunction:
             return failure
         return worker
 
-    async def _prepared(self) -> tuple[Path, Path | None]:
+    async def _prepared(self) -> _Prepared:
         if self._code is None:
             self._code = asyncio.ensure_future(asyncio.to_thread(self._prepare))
         try:
@@ -181,9 +189,12 @@ class LocalFunction:
             self._code = None  # what is missing may be there the next time
             raise
 
-    def _prepare(self) -> tuple[Path, Path | None]:
+    def _prepare(self) -> _Prepared:
         folder = self._folder()
-        return task_root_of(self.definition, folder / "code"), layers_of(self.definition, folder / "layers")
+        root = task_root_of(self.definition, folder / "code").absolute()
+        layers = layers_of(self.definition, folder / "layers")
+        within = [root] if layers is None else [root, layers]
+        return _Prepared(root, layers, runtime_of(self.definition, self._surroundings.node_modules, within))
 
     def _folder(self) -> Path:
         folder = self._surroundings.folder / f"{self.definition.logical_id}-{next(_folders)}"
@@ -194,6 +205,10 @@ class LocalFunction:
         if note and note not in self._told:
             self._told.add(note)
             self._surroundings.say(self.definition.name, note)
+
+    def _tell_of_reserved(self) -> None:
+        if names := reserved_of(self.definition):
+            self._tell(f"its variables {', '.join(names)} are left out: AWS refuses names of Lambda's own")
 
     def _say_beginning(self, worker: Worker, *, failed: bool) -> None:
         """What it wrote while it began; the same failure again is not said again."""

@@ -25,9 +25,14 @@ _LAUNCHER = Path(__file__).with_name("launcher.py")
 _INIT_SECONDS = 30.0  # Lambda gives 10, on a machine that does nothing else
 _LINE_BYTES = 64 * 1024  # a longer line is said in pieces
 _READ_BYTES = 64 * 1024
+_TAB = 4  # columns: runtime clients put tabs between time, request and level
 _STOP_SECONDS = 1.0
 _LAST_WORDS_SECONDS = 0.5
 _DEATH_SECONDS = 0.05  # from the end of its connection until its exit is known
+_LOOK_SECONDS = 0.1  # between two looks at the memory of one that is at work
+_PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
+_MIB = 1024 * 1024
+_BEYOND_MB = 4096  # of memory that may be asked for: versions of Node ask for a gigabyte that they never touch
 
 
 class Worker:
@@ -73,13 +78,16 @@ class Worker:
         self._server: asyncio.Server | None = None
         self._living: asyncio.Task[None] | None = None
         self._is_killed = False
+        self._is_out_of_memory = False
+        self._look: asyncio.TimerHandle | None = None
 
     async def start(self, command: Sequence[str], environment: Mapping[str, str], folder: Path) -> Invocation | None:
         """Start it in a folder. None once it waits for an event, or what is wrong with it."""
         self._server = await self._loop.create_server(lambda: RuntimeConnection(self), "127.0.0.1", 0)
         host, port = self._server.sockets[0].getsockname()
+        memory = self._definition.memory_mb + _BEYOND_MB
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-I", str(_LAUNCHER), str(os.getpid()), *command,
+            sys.executable, "-I", str(_LAUNCHER), str(os.getpid()), str(memory), *command,
             cwd=folder,
             env={**environment, "AWS_LAMBDA_RUNTIME_API": f"{host}:{port}"},
             stdin=asyncio.subprocess.DEVNULL,
@@ -90,10 +98,13 @@ class Worker:
         self._living = self._loop.create_task(self._live(self._process))
         if self._is_killed:  # while it was being started
             self.kill()
+        self._look = self._loop.call_later(_LOOK_SECONDS, self._look_at_memory)
         try:
             async with asyncio.timeout(_INIT_SECONDS):
                 failure: Invocation | None = await asyncio.shield(self._ready)
-                return failure
+            if failure is not None:  # it ends by itself, and may have something to say before
+                await asyncio.wait([self._living], timeout=_LAST_WORDS_SECONDS)
+            return failure  # noqa: TRY300 - all of it is what may take too long
         except TimeoutError:
             self.kill()
             return _failure("Sandbox.Timedout", f"Error: Task timed out after {_INIT_SECONDS:.2f} seconds")
@@ -116,6 +127,8 @@ class Worker:
         self._request_id = str(uuid.uuid4())
         seconds = self._definition.seconds
         connection.give(self._headers(seconds), payload)
+        if self._look is None:
+            self._look = self._loop.call_later(_LOOK_SECONDS, self._look_at_memory)
         timer = self._loop.call_later(seconds, self._time_out)
         try:
             invocation: Invocation = await answer
@@ -158,6 +171,17 @@ class Worker:
         self._end_call("Sandbox.Timedout", f"Error: Task timed out after {seconds:.2f} seconds")
         self.kill()
 
+    def _look_at_memory(self) -> None:
+        """End it if it has more of its own than its function may have; AWS counts the programs that it runs, too."""
+        self._look = None
+        if self._process is None or self._process.returncode is not None:
+            return
+        if _own_bytes(self._process.pid) > self._definition.memory_mb * _MIB:
+            self._is_out_of_memory = True
+            self.kill()
+        elif self.is_busy or not self._ready.done():
+            self._look = self._loop.call_later(_LOOK_SECONDS, self._look_at_memory)
+
     def _end_call(self, kind: str, message: str) -> None:
         if self._answer is not None and not self._answer.done():
             self._answer.set_result(_failure(kind, f"RequestId: {self._request_id} {message}"))
@@ -172,10 +196,13 @@ class Worker:
         listening.cancel()  # unless somebody left the group with its output
         self._connection = None
         self._close_server()
+        if self._look is not None:
+            self._look.cancel()
+        kind = "Runtime.OutOfMemory" if self._is_out_of_memory else "Runtime.ExitError"
         message = f"Error: {_how_it_ended(code)}"
-        self._end_call("Runtime.ExitError", message)
+        self._end_call(kind, message)
         if not self._ready.done():
-            self._ready.set_result(_failure("Runtime.ExitError", message))
+            self._ready.set_result(_failure(kind, message))
         self._on_lost(self)
 
     async def _listen_to(self, output: asyncio.StreamReader) -> None:
@@ -191,7 +218,7 @@ class Worker:
             self._write(rest)
 
     def _write(self, line: bytes) -> None:
-        text = line.decode("utf-8", "replace").rstrip()
+        text = line.decode("utf-8", "replace").rstrip().expandtabs(_TAB)
         if not text:
             return
         if self.lines is None:
@@ -240,5 +267,15 @@ def _failure(kind: str, message: str) -> Invocation:
 
 def _how_it_ended(code: int) -> str:
     if code < 0:
-        return f"Runtime exited with error: signal: {signal.Signals(-code).name.removeprefix('SIG').lower()}"
+        return f"Runtime exited with error: signal: {(signal.strsignal(-code) or str(-code)).lower()}"
     return f"Runtime exited with error: exit status {code}" if code else "Runtime exited without providing a reason"
+
+
+def _own_bytes(pid: int) -> int:
+    """The memory that a process shares with nobody; 0 where the system does not say."""
+    try:
+        with open(f"/proc/{pid}/statm", "rb") as file:  # noqa: PTH123 - ten times a second
+            _, resident, shared, *_ = map(int, file.read().split())
+    except (OSError, ValueError):
+        return 0
+    return (resident - shared) * _PAGE

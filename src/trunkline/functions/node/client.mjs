@@ -3,36 +3,23 @@
 
 import http from "node:http";
 import { existsSync, readFileSync } from "node:fs";
-import { createRequire, register } from "node:module";
-import { delimiter, dirname, join, resolve } from "node:path";
+import { createRequire } from "node:module";
+import { basename, dirname, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
+import { format } from "node:util";
 
 const [host, port] = process.env.AWS_LAMBDA_RUNTIME_API.split(":");
 const root = process.env.LAMBDA_TASK_ROOT ?? process.cwd();
-const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+const agent = new http.Agent({ keepAlive: true, maxSockets: 1 }); // what is idle keeps no event loop busy
 const BASE = "/2018-06-01/runtime/";
-const BY_SYNTAX = new Set(["ERR_REQUIRE_ESM", "ERR_REQUIRE_ASYNC_MODULE", "ERR_MODULE_NOT_FOUND"]);
-const folders = (process.env.NODE_PATH ?? "").split(delimiter).filter(Boolean);
+const BY_SYNTAX = new Set(["ERR_REQUIRE_ESM", "ERR_REQUIRE_ASYNC_MODULE"]);
+const STREAMING = Symbol.for("aws.lambda.runtime.handler.streaming");
+const LAST_WITH_CALLBACKS = 22;
+const version = Number(/nodejs(\d+)/.exec(process.env.AWS_EXECUTION_ENV ?? "")?.[1] ?? LAST_WITH_CALLBACKS);
 
-// Modules of NODE_PATH are found by `require` alone; in Lambda, `import` finds the SDK too.
-if (folders.length > 0) {
-  const hook = `
-    const folders = ${JSON.stringify(folders.map((folder) => pathToFileURL(join(folder, "..", "x.js")).href))};
-    export async function resolve(specifier, context, next) {
-      try {
-        return await next(specifier, context);
-      } catch (error) {
-        if (error.code !== "ERR_MODULE_NOT_FOUND" || /^[./]|^[a-z]+:/.test(specifier)) throw error;
-        for (const parentURL of folders) {
-          try {
-            return await next(specifier, { ...context, parentURL });
-          } catch {}
-        }
-        throw error;
-      }
-    }`;
-  register(`data:text/javascript,${encodeURIComponent(hook)}`);
-}
+let syntaxError = null; // of the function's code, as Node threw it
+let requestId = null; // of what is being handled, or was last
+let atEmptyLoop = null; // what is to be done when nothing is left to be done
 
 function call(method, path, body, headers = {}) {
   return new Promise((resolved, rejected) => {
@@ -51,14 +38,63 @@ function call(method, path, body, headers = {}) {
   });
 }
 
+// What a function writes has the time, its request and the level in front, as in Lambda.
+
+function speak(level) {
+  return (...args) => {
+    process.stdout.write(`${new Date().toISOString()}\t${requestId ?? "-"}\t${level}\t${format(...args)}\n`);
+  };
+}
+
+for (const level of ["trace", "debug", "info", "warn", "error", "fatal"]) console[level] = speak(level.toUpperCase());
+console.log = console.info;
+
+// Errors.
+
+function runtimeError(kind, message, stack) {
+  const error = Object.assign(new Error(message), { name: `Runtime.${kind}` });
+  error.stack = `${error.name}: ${stack ?? message}`;
+  return error;
+}
+
 function described(error) {
-  const is = error instanceof Error;
+  const is = error instanceof Error || (error?.name && error.message && error.stack);
   return JSON.stringify({
     errorType: is ? error.name : typeof error,
     errorMessage: is ? error.message : String(error),
     trace: is && error.stack ? error.stack.split("\n") : [],
   });
 }
+
+async function fail(path, what, error) {
+  if (what) console.error(what, error?.name?.startsWith?.("Runtime.") ? error.stack : error);
+  const type = JSON.parse(described(error)).errorType;
+  await call("POST", path, described(error), { "Lambda-Runtime-Function-Error-Type": type });
+}
+
+async function die(what, error, code) {
+  const path = requestId === null ? "init/error" : `invocation/${requestId}/error`;
+  await fail(path, what, error).catch(() => {});
+  process.exit(code);
+}
+
+process.on("uncaughtException", (error) => die("Uncaught Exception", error, 129));
+process.on("unhandledRejection", (reason) => {
+  die("Unhandled Promise Rejection", runtimeError("UnhandledPromiseRejection", String(reason), reason?.stack), 128);
+});
+process.on("beforeExit", () => {
+  const then = atEmptyLoop;
+  atEmptyLoop = null;
+  then?.();
+});
+
+// The handler.
+
+globalThis.awslambda = {
+  ...globalThis.awslambda,
+  streamifyResponse: (handler) => Object.assign(handler, { [STREAMING]: "response" }),
+  HttpResponseStream: { from: (stream) => stream },
+};
 
 // Whether Node takes a file for an ES module: by its suffix, or by the package.json that is nearest.
 function isModule(file) {
@@ -70,90 +106,148 @@ function isModule(file) {
   }
 }
 
-async function load(handler) {
-  const dot = handler.indexOf(".", handler.lastIndexOf("/") + 1);
-  const base = resolve(root, handler.slice(0, dot));
-  const file = ["", ".js", ".mjs", ".cjs"].map((suffix) => base + suffix).find((name) => existsSync(name));
-  if (dot < 0 || file === undefined) {
-    throw Object.assign(new Error(`Cannot find module '${handler.slice(0, dot)}'`), { name: "Runtime.ImportModuleError" });
-  }
-  // Not `require` for both, which newer versions of Node could do: the hook above is for `import` alone.
+async function loadFile(base, name) {
+  const file = ["", ".js", ".mjs", ".cjs"].map((suffix) => base + suffix).find((path) => existsSync(path));
+  if (file === undefined) return createRequire(join(root, "x.js"))(name); // a package, or an error that says so
+  // Not `require` for both, which newer versions of Node could do: resolve.mjs is for `import` alone.
   const imported = () => import(pathToFileURL(file).href);
-  let module;
+  if (isModule(file)) return imported();
   try {
-    module = isModule(file) ? await imported() : createRequire(pathToFileURL(file))(file);
+    return createRequire(pathToFileURL(file))(file);
   } catch (error) {
     // Newer versions also find out by its syntax that a file is a module, though nobody says so.
-    if (isModule(file) || !(error instanceof SyntaxError || BY_SYNTAX.has(error.code))) throw error;
-    module = await imported();
+    if (!(error instanceof SyntaxError || BY_SYNTAX.has(error.code) || error.code === "ERR_MODULE_NOT_FOUND")) throw error;
+    return imported();
   }
-  const found = handler
-    .slice(dot + 1)
-    .split(".")
-    .reduce((value, name) => value?.[name], module);
-  if (typeof found !== "function") {
-    throw Object.assign(new Error(`${handler} is undefined or not exported`), { name: "Runtime.HandlerNotFound" });
+}
+
+async function loadModule(folder, name) {
+  try {
+    return await loadFile(resolve(root, folder, name), name);
+  } catch (error) {
+    if (error instanceof SyntaxError) {
+      syntaxError = error;
+      throw runtimeError("UserCodeSyntaxError", String(error), error.stack);
+    }
+    if (error?.code === "MODULE_NOT_FOUND") throw runtimeError("ImportModuleError", String(error), error.stack);
+    throw error;
   }
+}
+
+async function load(handler) {
+  const whole = basename(handler);
+  const [, name, path] = /^([^.]*)\.(.*)$/.exec(whole) ?? [];
+  if (handler.includes("..")) {
+    throw runtimeError("MalformedHandlerName", `'${handler}' is not a valid handler name: it has '..' in it`);
+  }
+  if (path === undefined) throw runtimeError("MalformedHandlerName", "Bad handler");
+  const module = await loadModule(handler.slice(0, handler.length - whole.length), name);
+  const within = (value) => path.split(".").reduce((outer, key) => outer?.[key], value);
+  const found = within(module) ?? within(module?.default);
+  if (!found) throw runtimeError("HandlerNotFound", `${handler} is undefined or not exported`);
+  if (typeof found !== "function") throw runtimeError("HandlerNotFound", `${handler} is not a function`);
+  refuse(handler, found);
   return found;
 }
 
-function context(headers, finish) {
+function refuse(name, handler) {
+  if (handler[STREAMING]) {
+    const text = `${name} streams its answer (awslambda.streamifyResponse), which nobody here could receive`;
+    throw runtimeError("MalformedStreamingHandler", `${text}; expected a handler that returns a whole one`);
+  }
+  if (version > LAST_WITH_CALLBACKS && handler.length > 2) {
+    const text = `${name} takes a callback, which Lambda no longer has in nodejs${version}.x`;
+    throw runtimeError("CallbackHandlerDeprecated", `${text}; expected an async function of event and context`);
+  }
+}
+
+// One event.
+
+function contextOf(headers, ends) {
   const deadline = Number(headers["lambda-runtime-deadline-ms"]);
-  return {
-    callbackWaitsForEmptyEventLoop: true,
-    functionName: process.env.AWS_LAMBDA_FUNCTION_NAME,
+  const given = (name) => (headers[name] ? JSON.parse(headers[name]) : undefined);
+  return Object.assign(ends, {
     functionVersion: process.env.AWS_LAMBDA_FUNCTION_VERSION,
-    invokedFunctionArn: headers["lambda-runtime-invoked-function-arn"],
+    functionName: process.env.AWS_LAMBDA_FUNCTION_NAME,
     memoryLimitInMB: process.env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE,
-    awsRequestId: headers["lambda-runtime-aws-request-id"],
     logGroupName: process.env.AWS_LAMBDA_LOG_GROUP_NAME,
     logStreamName: process.env.AWS_LAMBDA_LOG_STREAM_NAME,
+    clientContext: given("lambda-runtime-client-context"),
+    identity: given("lambda-runtime-cognito-identity"),
+    invokedFunctionArn: headers["lambda-runtime-invoked-function-arn"],
+    awsRequestId: headers["lambda-runtime-aws-request-id"],
     getRemainingTimeInMillis: () => deadline - Date.now(),
-    done: finish,
-    succeed: (value) => finish(null, value),
-    fail: (error) => finish(error ?? new Error("failed")),
+  });
+}
+
+// The ways in which a handler may end, of which the first counts, and what of them is its context's.
+function endings(resolved, rejected) {
+  let hasEnded = false;
+  const first = (end) => (...args) => {
+    if (hasEnded) return;
+    hasEnded = true;
+    atEmptyLoop = null;
+    end(...args);
   };
+  const done = first((error, value) => (error == null ? resolved(value) : rejected(error)));
+  const ends = {
+    callbackWaitsForEmptyEventLoop: true,
+    succeed: (value) => done(null, value),
+    fail: (error) => done(error ?? "handled"),
+    done,
+  };
+  const callback = first((error, value) => {
+    if (error != null) rejected(error);
+    else if (ends.callbackWaitsForEmptyEventLoop) atEmptyLoop = () => resolved(value);
+    else resolved(value);
+  });
+  atEmptyLoop = () => done(null, null); // it has forgotten to call back
+  return { ends, callback };
 }
 
 function run(handler, event, headers) {
   return new Promise((resolved, rejected) => {
-    const finish = (error, value) => (error ? rejected(error) : resolved(value));
-    const returned = handler(event, context(headers, finish), finish);
-    if (typeof returned?.then === "function") returned.then(resolved, rejected);
-    else if (handler.length < 3 && returned !== undefined) resolved(returned);
-    else if (handler.length < 2) resolved(returned);
+    const { ends, callback } = endings(resolved, rejected);
+    const context = contextOf(headers, ends);
+    try {
+      const returned = handler(event, context, callback);
+      if (typeof returned?.then === "function") returned.then(ends.succeed, ends.fail);
+      else if (version > LAST_WITH_CALLBACKS) ends.succeed(returned);
+    } catch (error) {
+      ends.fail(error);
+    }
   });
 }
 
-async function fail(path, error) {
-  console.error(error);
-  const type = error instanceof Error ? error.name : "Error";
-  await call("POST", path, described(error), { "Lambda-Runtime-Function-Error-Type": type });
+function serialized(value) {
+  try {
+    return JSON.stringify(value) ?? "null";
+  } catch {
+    throw new Error("Unable to stringify response body");
+  }
+}
+
+async function serve(handler) {
+  for (;;) {
+    const { headers, body } = await call("GET", "invocation/next");
+    requestId = headers["lambda-runtime-aws-request-id"];
+    process.env._X_AMZN_TRACE_ID = headers["lambda-runtime-trace-id"] ?? "";
+    try {
+      const answer = serialized(await run(handler, JSON.parse(body), headers));
+      await call("POST", `invocation/${requestId}/response`, answer);
+    } catch (error) {
+      await fail(`invocation/${requestId}/error`, "Invoke Error", error);
+    }
+  }
 }
 
 let handler;
 try {
   handler = await load(process.argv[2]);
 } catch (error) {
-  await fail("init/error", error);
-  process.exit(1);
+  await fail("init/error", syntaxError === null ? "Uncaught Exception" : "", error);
+  if (syntaxError === null) process.exit(1);
+  process.removeAllListeners("uncaughtException");
+  throw syntaxError; // Node alone knows its file and line, and prints them
 }
-
-for (const name of ["uncaughtException", "unhandledRejection"]) {
-  process.on(name, (error) => {
-    console.error(error);
-    process.exit(129);
-  });
-}
-
-for (;;) {
-  const { headers, body } = await call("GET", "invocation/next");
-  const id = headers["lambda-runtime-aws-request-id"];
-  process.env._X_AMZN_TRACE_ID = headers["lambda-runtime-trace-id"] ?? "";
-  try {
-    const value = await run(handler, JSON.parse(body), headers);
-    await call("POST", `invocation/${id}/response`, JSON.stringify(value) ?? "null");
-  } catch (error) {
-    await fail(`invocation/${id}/error`, error);
-  }
-}
+serve(handler);

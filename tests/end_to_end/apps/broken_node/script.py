@@ -10,12 +10,15 @@ DEADLY = {
     "sleep": TIMED_OUT,
     "exit": EXITED,
     "reject": EXITED,
-    "throw later": EXITED,
+    "throw later": "Moody failed: Error: nobody catches this",
     "loop": TIMED_OUT,
 }
 ABSENT = {"import": IMPORT, "syntax": "Unparsable failed: .*Unexpected token ';'"}
 FAILURES = [IMPORT, *DEADLY.values(), "Moody failed: TypeError: in a bad mood", *ABSENT.values()]
-LOGGED = {"Importless | Error: Cannot find module 'a-package-that-was-forgotten'": 1}  # of two invocations
+LOGGED = {
+    "Error: Cannot find module 'a-package-that-was-forgotten'": 1,  # of two invocations
+    "unparsable.mjs:2": 1,
+}
 
 
 async def script(connect):
