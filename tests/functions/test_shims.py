@@ -59,7 +59,7 @@ def server():
 def run(server, tmp_path):
     """Run a program as a worker would, to its end; returns what it printed."""
 
-    def run(*command, **more):
+    def run(*command, said="", **more):
         url = f"http://127.0.0.1:{server.server_port}"
         found = variables(
             host="127.0.0.1",
@@ -82,7 +82,7 @@ def run(server, tmp_path):
         }
         environment = found | keys | quiet | more
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=40, cwd=tmp_path)
-        assert (done.returncode, done.stderr) == (0, "")
+        assert (done.returncode, done.stderr) == (0, said)
         return done.stdout.strip()
 
     return run
@@ -307,6 +307,45 @@ server.listen(0, '127.0.0.1', () => tls.connect(OPTIONS).on('error', () => {}));
 )
 def test_what_node_does_not_have_to_lead_stays_as_it_was(node, options):
     assert node(NOT_LED.replace("OPTIONS", options)) == "TLS"
+
+
+SAID = "sqs.eu-west-1.amazonaws.com is not here: calls to it go to AWS, and no credentials of yours with them\n"
+
+
+def test_python_says_once_of_a_service_that_is_not_here_where_calls_go(python):
+    python(
+        """
+import contextlib, socket
+for name in ("sqs.eu-west-1.amazonaws.com", "SQS.eu-west-1.amazonaws.com.", "sqs.example.com", None):
+    with contextlib.suppress(socket.gaierror):
+        socket.getaddrinfo(name, 443, flags=socket.AI_NUMERICHOST)
+with contextlib.suppress(socket.gaierror):
+    socket.getaddrinfo("s3.eu-west-1.amazonaws.com", 80, flags=socket.AI_NUMERICHOST)
+""",
+        said=SAID,
+    )
+
+
+def test_node_says_once_of_a_service_that_is_not_here_where_calls_go(node):
+    node(
+        """
+const tls = require('tls');
+const lookup = (name, options, done) => done(new Error('there is no look-up in a test'));
+for (const host of ['sqs.eu-west-1.amazonaws.com', 'SQS.eu-west-1.amazonaws.com.', 'sqs.example.com'])
+  tls.connect({ host, port: 443, lookup }).on('error', () => {});
+tls.connect({ host: 's3.eu-west-1.amazonaws.com', port: 8443, lookup }).on('error', () => {});
+""",
+        said=SAID,
+    )
+
+
+@pytest.mark.parametrize("client", ["python", "node"])
+def test_tables_that_are_not_here_are_such_a_service(request, client):
+    program = {
+        "python": "import socket, contextlib\nwith contextlib.suppress(OSError): socket.getaddrinfo('dynamodb.eu-west-1.amazonaws.com', 443, flags=socket.AI_NUMERICHOST)",
+        "node": "require('tls').connect({ host: 'dynamodb.eu-west-1.amazonaws.com', port: 443, lookup: (name, options, done) => done(new Error('none')) }).on('error', () => {});",
+    }[client]
+    request.getfixturevalue(client)(program, said=SAID.replace("sqs", "dynamodb"), AWS_ENDPOINT_URL_DYNAMODB="")
 
 
 def test_asyncio_clients_are_led_over_tls(python, tmp_path):

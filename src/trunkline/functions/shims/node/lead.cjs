@@ -4,7 +4,8 @@
 // Loaded with --require. It works at the lowest level that every HTTP client of Node shares, `tls.connect`: what it
 // hands out is a plain connection to this machine where what is there speaks plain HTTP. The variables are those of
 // ../python/sitecustomize.py, and one more: AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI has the stage that is meant by
-// a call without one (the second JavaScript SDK does not read such variables).
+// a call without one (the second JavaScript SDK does not read such variables). Of what AWS has and is not here, it says
+// so once.
 'use strict';
 
 const https = require('node:https');
@@ -15,6 +16,7 @@ const tls = require('node:tls');
 const EXECUTE_API = /^(?:[a-z0-9-]+\.)?execute-api\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?$/;
 const NO_API = /^execute-api\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?$/;
 const SERVICE = /^(dynamodb|lambda)\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?$/;
+const AWS = /\.(?:amazonaws\.com(?:\.cn)?|api\.aws)$/;
 const environment = process.env;
 
 function place(url) {
@@ -34,11 +36,17 @@ const management = environment.AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI;
 const ours = management && URL.canParse(management) ? new URL(management) : null;
 const stage = ours ? ours.pathname.replace(/\/$/, '') : '';
 
+const told = new Set();
+
 function led(name) {
   const lower = String(name || '').toLowerCase().replace(/\.$/, '');
   const service = SERVICE.exec(lower);
-  if (service) return services[service[1]];
-  return names.has(lower) || EXECUTE_API.test(lower) ? here : null;
+  const to = service ? services[service[1]] : names.has(lower) || EXECUTE_API.test(lower) ? here : null;
+  if (!to && AWS.test(lower) && !told.has(lower)) {
+    told.add(lower);
+    process.stderr.write(`${lower} is not here: calls to it go to AWS, and no credentials of yours with them\n`);
+  }
+  return to;
 }
 
 const secure = tls.connect;

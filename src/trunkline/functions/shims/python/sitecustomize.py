@@ -2,7 +2,8 @@
 
 The interpreter imports it by itself where this folder is on PYTHONPATH. It imports nothing of trunkline, and works at
 the lowest level that all HTTP clients share: the look-up of a name, and the TLS that is put on a socket. A led socket
-gets none where what it leads to speaks none; asyncio's clients, which have no socket to replace, get real TLS.
+gets none where what it leads to speaks none; asyncio's clients, which have no socket to replace, get real TLS. Of what
+AWS has and is not here, it says so once.
 
 Variables:
     TRUNKLINE_LEAD_TO: HOST:PORT that connections to `*.execute-api.REGION.amazonaws.com` are led to.
@@ -25,6 +26,7 @@ from urllib.parse import urlsplit
 
 _EXECUTE_API = re.compile(r"(?:[a-z0-9-]+\.)?execute-api\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?")
 _SERVICE = re.compile(r"(dynamodb|lambda)\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?")
+_AWS = re.compile(r".+\.(?:amazonaws\.com(?:\.cn)?|api\.aws)")
 _HTTPS = {443, "443", b"443", "https", b"https"}
 
 
@@ -46,18 +48,28 @@ _HERE = _place(f"http://{os.environ.get('TRUNKLINE_LEAD_TO', '')}")
 _NAMES = frozenset(filter(None, os.environ.get("TRUNKLINE_LEAD_NAMES", "").lower().split(",")))
 _SERVICES = {name: _place(os.environ.get(f"AWS_ENDPOINT_URL_{name.upper()}")) for name in ("dynamodb", "lambda")}
 _AUTHORITY = os.environ.get("TRUNKLINE_LEAD_CA")
+_told: set[str] = set()
 
 
 def _led(name: Any) -> _Place | None:
     """Where connections to a name are led; None for a name that is not led."""
-    if isinstance(name, bytes):
-        name = name.decode("ascii", "replace")
-    if not isinstance(name, str):
-        return None
-    name = name.lower().rstrip(".")
+    name = _lower(name)
     if service := _SERVICE.fullmatch(name):
         return _SERVICES[service[1]]
     return _HERE if name in _NAMES or _EXECUTE_API.fullmatch(name) else None
+
+
+def _lower(name: Any) -> str:
+    if isinstance(name, bytes):
+        name = name.decode("ascii", "replace")
+    return name.lower().rstrip(".") if isinstance(name, str) else ""
+
+
+def _tell(name: str) -> None:
+    """Say once of a name of AWS that its service is not here."""
+    if _AWS.fullmatch(name) and name not in _told:
+        _told.add(name)
+        sys.stderr.write(f"{name} is not here: calls to it go to AWS, and no credentials of yours with them\n")
 
 
 def _is_plain(sock: Any, name: Any) -> bool:
@@ -115,7 +127,11 @@ def _lead() -> None:
 
     def getaddrinfo(host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
         place = _led(host) if port in _HTTPS else None
-        return look_up(host, port, *args, **kwargs) if place is None else look_up(*place[:2], *args, **kwargs)
+        if place is not None:
+            return look_up(*place[:2], *args, **kwargs)
+        if port in _HTTPS:
+            _tell(_lower(host))
+        return look_up(host, port, *args, **kwargs)
 
     def on_socket(
         self: ssl.SSLContext,
