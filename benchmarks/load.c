@@ -1,6 +1,8 @@
 /* The load generator: one process, one thread, epoll; every byte stays on 127.0.0.1.
  *
  *     load echo port=P connections=100 depth=1      messages go out, come back, are compared, go out again
+ *     load pace port=P connections=10 rate=200      a message each 1/rate seconds, on one connection after another, however
+ *                                                   long the answers take; latencies are counted from when it was due
  *     load fan port=P connections=1000 senders=1    each message must reach every other connection before its
  *                                                   sender sends the next; depth=K keeps K of each sender in flight
  *     load connect port=P connections=5000          handshakes per second, `concurrency` of them in progress;
@@ -11,7 +13,7 @@
  *     load idle port=P connections=1000             opens, prints, and holds until its standard input ends
  *
  * It prints one line of JSON: the rate, latencies, and the share of a CPU that itself and the process `server=PID`
- * used in the measured time. A wrong byte, a closed connection or ten seconds of silence end it with an error.
+ * with its children used in the measured time. A wrong byte, a closed connection or ten seconds of silence end it with an error.
  */
 #include "sockets.h"
 
@@ -26,8 +28,9 @@
 #define SETTLE_NS 300000000u /* a server may answer 101 before it has put the connection on its list */
 
 #define ID_BYTES 64
+#define MAX_GENERATIONS 8
 
-enum { FREE, GREETING, OPEN, CLOSING, CALLING };
+enum { FREE, GREETING, OPEN, CLOSING, CALLING, TICKING };
 
 typedef struct {
     int state, number, fd;
@@ -46,11 +49,11 @@ typedef struct {
 
 static struct {
     int port, connections, concurrency, depth, senders, callers, keep, ids, server, limit;
-    double seconds, warmup;
+    double seconds, warmup, rate;
     const char *path, *text;
 } option = {
     .connections = 100, .concurrency = 64, .depth = 1, .senders = 1, .callers = 100, .keep = 1, .ids = 1, .limit = 120,
-    .seconds = 2, .warmup = 0.5, .path = "/", .text = "{\"action\":\"echo\",\"data\":\"0123456789012345678901234567890123456\"}",
+    .seconds = 2, .warmup = 0.5, .rate = 200, .path = "/", .text = "{\"action\":\"echo\",\"data\":\"0123456789012345678901234567890123456\"}",
 };
 
 static const unsigned char MASK[4] = {0x37, 0xfa, 0x21, 0x3d};
@@ -104,11 +107,11 @@ static uint64_t own_cpu(void) {
            ((uint64_t)usage.ru_utime.tv_usec + (uint64_t)usage.ru_stime.tv_usec) * 1000u;
 }
 
-static uint64_t server_cpu(void) {
+static uint64_t process_cpu(int pid) {
     char name[64], text[1024];
     unsigned long long user = 0, system = 0;
-    snprintf(name, sizeof name, "/proc/%d/stat", option.server);
-    FILE *file = option.server ? fopen(name, "r") : NULL;
+    snprintf(name, sizeof name, "/proc/%d/stat", pid);
+    FILE *file = fopen(name, "r");
     if (file == NULL) return 0;
     size_t size = fread(text, 1, sizeof text - 1, file);
     fclose(file);
@@ -119,8 +122,22 @@ static uint64_t server_cpu(void) {
     return (user + system) * (1000000000u / (uint64_t)sysconf(_SC_CLK_TCK));
 }
 
+/* A process and what it has started, such as the workers of functions. */
+static uint64_t tree_cpu(int pid, int depth) {
+    char name[64];
+    int child;
+    uint64_t used = process_cpu(pid);
+    snprintf(name, sizeof name, "/proc/%d/task/%d/children", pid, pid);
+    FILE *file = depth < MAX_GENERATIONS ? fopen(name, "r") : NULL;
+    if (file == NULL) return used;
+    while (fscanf(file, "%d", &child) == 1) used += tree_cpu(child, depth + 1);
+    fclose(file);
+    return used;
+}
+
 static Sample sample(uint64_t counted) {
-    return (Sample){.time = now_ns(), .cpu = own_cpu(), .server_cpu = server_cpu(), .count = counted};
+    uint64_t server_cpu = option.server ? tree_cpu(option.server, 0) : 0;
+    return (Sample){.time = now_ns(), .cpu = own_cpu(), .server_cpu = server_cpu, .count = counted};
 }
 
 static void report(Sample start, uint64_t counted) {
@@ -226,6 +243,7 @@ static size_t greeted(Connection *connection, const unsigned char *data, size_t 
 }
 
 static size_t answered(Connection *connection, const unsigned char *data, size_t size);
+static size_t ticked(const unsigned char *data, size_t size);
 
 static void readable(Connection *connection) {
     memcpy(input, connection->rest, connection->size);
@@ -244,6 +262,7 @@ static void readable(Connection *connection) {
     if (connection->state == GREETING) at = greeted(connection, input, size);
     if (connection->state == OPEN) at += decode(connection, input + at, size - at);
     if (connection->state == CALLING) at = answered(connection, input, size);
+    if (connection->state == TICKING) at = ticked(input, size);
     connection->size = connection->state == CLOSING ? 0 : size - at;
     if (connection->size > REST_BYTES) die("more than %d bytes without a whole frame", REST_BYTES);
     memcpy(connection->rest, input + at, connection->size);
@@ -281,6 +300,7 @@ static void echo_send(Connection *connection, unsigned messages) {
 static void echo_message(Connection *connection, const unsigned char *text, size_t size) {
     if (size != text_size || memcmp(text, option.text, size) != 0) die("a wrong echo: %.*s", (int)size, text);
     uint64_t *ring = sent_at + (size_t)connection->number * (size_t)option.depth;
+    if (connection->received == connection->sent) die("an echo too many for connection %d", connection->number);
     record(turn - ring[connection->received++ % (unsigned)option.depth]);
     count++;
 }
@@ -291,6 +311,38 @@ static void echo_start(void) {
 
 static void echo_answer(Connection *connection) {
     echo_send(connection, (unsigned)option.depth - (connection->sent - connection->received));
+}
+
+/* Pace: a message when it is due, and not when the last one was answered, so that a slow server is not spared. */
+
+static uint64_t ticks, first_tick;
+
+static void pace_send(void) {
+    Connection *connection = connections[descriptors[ticks % (unsigned)option.connections]];
+    uint64_t *ring = sent_at + (size_t)connection->number * (size_t)option.depth;
+    if (connection->sent - connection->received == (unsigned)option.depth)
+        die("connection %d waits for %d answers", connection->number, option.depth);
+    ring[connection->sent++ % (unsigned)option.depth] = first_tick + (uint64_t)((double)ticks * 1e9 / option.rate);
+    ticks++;
+    write_all(connection->fd, frame, frame_size);
+}
+
+static size_t ticked(const unsigned char *data, size_t size) {
+    uint64_t due = 0;
+    if (size == sizeof due) memcpy(&due, data, sizeof due);
+    while (due--) pace_send();
+    return size;
+}
+
+static void pace_start(void) {
+    uint64_t every = (uint64_t)(1e9 / option.rate);
+    struct timespec gap = {.tv_sec = (time_t)(every / 1000000000u), .tv_nsec = (long)(every % 1000000000u)};
+    int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK);
+    connections[fd] = calloc(1, sizeof(Connection));
+    *connections[fd] = (Connection){.state = TICKING, .fd = fd};
+    timerfd_settime(fd, 0, &(struct itimerspec){.it_interval = gap, .it_value = gap}, NULL);
+    first_tick = now_ns() + every;
+    watch(epoll_fd, fd, EPOLLIN, EPOLL_CTL_ADD);
 }
 
 /* Fan: a message is its sender's number and its sequence, two digits each, and padding. */
@@ -429,6 +481,11 @@ static void run_echo(void) {
     run_traffic(echo_start, (size_t)option.connections * (size_t)option.depth);
 }
 
+static void run_pace(void) {
+    on_message = echo_message;
+    run_traffic(pace_start, (size_t)option.connections * (size_t)option.depth);
+}
+
 static void run_fan(void) {
     on_message = fan_message;
     run_traffic(fan_start, MAX_SENDERS * SEQUENCES);
@@ -478,6 +535,7 @@ static void parse(const char *word) {
     else if (IS("server")) option.server = atoi(value);
     else if (IS("limit")) option.limit = atoi(value);
     else if (IS("seconds")) option.seconds = atof(value);
+    else if (IS("rate")) option.rate = atof(value);
     else if (IS("warmup")) option.warmup = atof(value);
     else die("unknown option %s", word);
 #undef IS
@@ -489,11 +547,12 @@ static void check(void) {
     if (option.senders < 1 || option.senders > MAX_SENDERS || option.senders > option.connections)
         die("1 to %d senders, and no more than connections", MAX_SENDERS);
     if (option.callers < 1 || option.callers > 9999) die("1 to 9999 callers");
+    if (option.rate < 1 || option.rate > 100000) die("a rate of 1 to 100000");
     if (strlen(option.text) < 8) die("a text of 8 bytes or more");
 }
 
 int main(int words, char **word) {
-    if (words < 2) die("usage: load echo|fan|connect|post|idle name=value...");
+    if (words < 2) die("usage: load echo|pace|fan|connect|post|idle name=value...");
     for (int i = 2; i < words; i++) parse(word[i]);
     check();
     alarm((unsigned)option.limit);
@@ -503,6 +562,7 @@ int main(int words, char **word) {
     descriptors = calloc((size_t)option.connections, sizeof *descriptors);
     build_message();
     if (strcmp(word[1], "echo") == 0) run_echo();
+    else if (strcmp(word[1], "pace") == 0) run_pace();
     else if (strcmp(word[1], "fan") == 0) run_fan();
     else if (strcmp(word[1], "connect") == 0) run_connect();
     else if (strcmp(word[1], "post") == 0) run_post();

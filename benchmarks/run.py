@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import fnmatch
 import os
 import sys
 import time
@@ -39,18 +40,25 @@ def main() -> int:
 def parse() -> argparse.Namespace:
     names = [workload.name for workload in WORKLOADS]
     parser = argparse.ArgumentParser(description="Measures Trunkline and its peers side by side.")
-    parser.add_argument("workload", nargs="*", metavar="WORKLOAD", help=f"one of {', '.join(names)}; all by default")
+    parser.add_argument(
+        "workload",
+        nargs="*",
+        metavar="WORKLOAD",
+        help=f"one of {', '.join(names)}, or a pattern such as 'template-*'; all by default",
+    )
     parser.add_argument("--rounds", type=int, default=3, help="how often each is measured [3]")
     parser.add_argument("--seconds", type=float, default=2.0, help="how long each measurement takes [2]")
     parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
     parser.add_argument("--check", action="store_true", help="exit with status 1 if a gate is missed")
     arguments = parser.parse_args()
-    unknown = sorted(set(arguments.workload) - set(names))
+    unknown = sorted(one for one in arguments.workload if not fnmatch.filter(names, one))
     if unknown:
         parser.error(f"no workload {', '.join(unknown)}; there are {', '.join(names)}")
     if not 1 <= arguments.rounds <= 100 or not 0.1 <= arguments.seconds <= 60:
         parser.error("--rounds is 1 to 100, --seconds 0.1 to 60")
-    arguments.chosen = [w for w in WORKLOADS if not arguments.workload or w.name in arguments.workload]
+    arguments.chosen = [
+        w for w in WORKLOADS if any(fnmatch.fnmatchcase(w.name, one) for one in arguments.workload or ["*"])
+    ]
     return arguments
 
 

@@ -65,11 +65,29 @@ def trunkline(program: str, *, durable: bool = False) -> Server:
     return Server("trunkline", command)
 
 
-def peer(name: str, mode: str) -> Server:
-    """A server of `peers/`, in the peers' own environment."""
+def template() -> Server:
+    """The template of `programs/template/`, run as a user runs it."""
+
+    def command(port: int, folder: Path) -> list[str]:
+        file = str(HERE / "programs" / "template" / "template.yaml")
+        return [
+            str(Path(sys.executable).with_name("trunkline")),
+            "run",
+            file,
+            "--port",
+            str(port),
+            "--admin",
+            "127.0.0.1:0",
+        ]
+
+    return Server("trunkline", command)
+
+
+def peer(name: str, mode: str, called: str | None = None) -> Server:
+    """A server of `peers/`, in the peers' own environment; `called` is another name for the table."""
     python = os.environ.get("BENCH_PYTHON", str(ROOT / ".venv-bench" / "bin" / "python"))
     file = str(HERE / "peers" / f"{name}_server.py")
-    return Server(name, lambda port, folder: [python, file, str(port), mode])
+    return Server(called or name, lambda port, folder: [python, file, str(port), mode])
 
 
 def c_epoll(mode: str) -> Server:
@@ -99,17 +117,19 @@ def running(server: Server) -> Iterator[Running]:
 def start(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
     """Start a process on the first CPU; what it prints goes to a file."""
     with log.open("wb") as output:
-        return subprocess.Popen(on_cpu(0, command), stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        return subprocess.Popen(
+            on_cpu(0, command), stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+        )
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """End a process that we started."""
+    """End a process that we started, and what it leaves behind."""
     process.send_signal(signal.SIGTERM)
-    try:
+    with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def wait_for_port(process: subprocess.Popen[bytes], port: int, name: str, log: Path) -> None:
@@ -140,6 +160,37 @@ def seconds_to_first_handshake(server: Server) -> float:
         finally:
             stop(process)
     raise BenchmarkError(f"{server.name} accepted no connection in {START_SECONDS:g} s")
+
+
+def seconds_to_first_answer(port: int, text: str) -> float:
+    """From a message of less than 126 bytes to its echo, on a new connection."""
+    masked = b"\x81" + bytes([0x80 | len(text)]) + bytes(4) + text.encode()
+    wanted = b"\x81" + bytes([len(text)]) + text.encode()
+    with socket.create_connection(("127.0.0.1", port), timeout=START_SECONDS) as client:
+        client.sendall(HANDSHAKE)
+        received = _some(client)
+        while not received.endswith(b"\r\n\r\n"):
+            received += _some(client)
+        if not received.startswith(b"HTTP/1.1 101"):
+            raise BenchmarkError(f"the handshake was refused: {received[:40]!r}")
+        began, received = time.monotonic(), b""
+        client.sendall(masked)
+        while len(received) < len(wanted):
+            received += _some(client)
+        ended = time.monotonic()
+    if received != wanted:
+        raise BenchmarkError(f"a wrong echo: {received!r}")
+    return ended - began
+
+
+def _some(client: socket.socket) -> bytes:
+    try:
+        received = client.recv(1024)
+    except OSError as error:
+        raise BenchmarkError(f"no answer: {error}") from None
+    if not received:
+        raise BenchmarkError("the server closed the connection")
+    return received
 
 
 def answers(port: int) -> bool:

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from generator import holding, load
-from servers import Server, c_epoll, peer, resident_bytes, running, seconds_to_first_handshake, trunkline
+from servers import (
+    Server,
+    c_epoll,
+    peer,
+    resident_bytes,
+    running,
+    seconds_to_first_answer,
+    seconds_to_first_handshake,
+    template,
+    trunkline,
+)
 
 
 @dataclass(frozen=True)
@@ -108,12 +118,57 @@ def start_up(server: Server, seconds: float) -> Measured:
     return Measured(seconds_to_first_handshake(server) * 1000)
 
 
+def invocations(function: str, *, connections: int) -> Measure:
+    """Messages per second that a function of a template answers, one in flight on each connection.
+
+    Connections are opened one after another: serverless-offline tells handshakes apart by their key, which is always
+    the same here. The warm-up is for the workers that the load makes both of them start.
+    """
+
+    def measure(server: Server, seconds: float) -> Measured:
+        options = {"connections": connections, "concurrency": 1, "warmup": 0.5 + connections / 20, "seconds": seconds}
+        with running(server) as process:
+            return _measured(load("echo", process, text=text_for(function), **options), "rate")
+
+    return measure
+
+
+def latency(function: str, key: str) -> Measure:
+    """Milliseconds from when one of 200 messages a second was due until its answer: "p50_us" or "p99_us"."""
+
+    def measure(server: Server, seconds: float) -> Measured:
+        options = {"connections": 10, "concurrency": 1, "depth": 64, "rate": 200, "warmup": 3, "seconds": seconds}
+        with running(server) as process:
+            measured = _measured(load("pace", process, text=text_for(function), **options), key)
+        return replace(measured, value=measured.value / 1000)
+
+    return measure
+
+
+def cold_start(function: str) -> Measure:
+    """Milliseconds from a function's first message to its answer."""
+
+    def measure(server: Server, seconds: float) -> Measured:
+        with running(server) as process:
+            return Measured(seconds_to_first_answer(process.port, text_for(function)) * 1000)
+
+    return measure
+
+
+def text_for(function: str) -> str:
+    """A message of 64 bytes that chooses a function of the template."""
+    head = f'{{"action":"{function}","data":"'
+    return f"{head}{'0123456789' * 7}"[:62] + '"}'
+
+
 def _measured(result: dict[str, float], key: str) -> Measured:
     return Measured(result[key], result["generator_cpu"], result["server_cpu"])
 
 
 C_ECHO, C_FAN = c_epoll("echo"), c_epoll("fan")
 UVICORN_HTTP = peer("uvicorn", "http")
+OFFLINE = peer("serverless", "default", "serverless-offline")
+IN_PROCESS = peer("serverless", "in-process", "its in-process mode")
 
 WORKLOADS = (
     Workload(
@@ -171,5 +226,45 @@ WORKLOADS = (
     Workload(
         "start-up", "start-up to the first accepted connection", "ms", start_up, trunkline("tutorial", durable=True),
         (Row(None, 600, 400),), lower_is_better=True,
+    ),
+    Workload(
+        "template-node-1", "template, a Node function, 1 connection", "msg/s",
+        invocations("node", connections=1), template(), (Row(OFFLINE, 1, None), Row(IN_PROCESS, None, None)),
+    ),
+    Workload(
+        "template-node-4", "template, a Node function, 4 connections", "msg/s",
+        invocations("node", connections=4), template(), (Row(OFFLINE, None, None), Row(IN_PROCESS, None, None)),
+    ),
+    Workload(
+        "template-node-100", "template, a Node function, 100 connections", "msg/s",
+        invocations("node", connections=100), template(), (Row(OFFLINE, None, 10), Row(IN_PROCESS, None, None)),
+    ),
+    Workload(
+        "template-python-1", "template, a Python function, 1 connection", "msg/s",
+        invocations("python", connections=1), template(), (Row(None, 1_500, None), Row(OFFLINE, None, 1)),
+    ),
+    Workload(
+        "template-python-4", "template, a Python function, 4 connections", "msg/s",
+        invocations("python", connections=4), template(), (Row(None, 1_500, None), Row(OFFLINE, None, None)),
+    ),
+    Workload(
+        "template-python-100", "template, a Python function, 100 connections", "msg/s",
+        invocations("python", connections=100), template(), (Row(None, 1_500, None), Row(OFFLINE, None, 10)),
+    ),
+    Workload(
+        "template-p50", "template, a Python function at 200 messages/s, median", "ms",
+        latency("python", "p50_us"), template(), (Row(None, None, None),), lower_is_better=True,
+    ),
+    Workload(
+        "template-p99", "the same, 99th percentile", "ms",
+        latency("python", "p99_us"), template(), (Row(None, 20, None),), lower_is_better=True,
+    ),
+    Workload(
+        "template-cold-node", "template, first message to a Node function", "ms",
+        cold_start("node"), template(), (Row(OFFLINE, None, None),), lower_is_better=True,
+    ),
+    Workload(
+        "template-cold-python", "template, first message to a Python function", "ms",
+        cold_start("python"), template(), (Row(OFFLINE, None, None),), lower_is_better=True,
     ),
 )  # fmt: skip

@@ -109,10 +109,14 @@ def test_the_requirements_are_the_only_lock_files():
     assert [name for name in names if re.fullmatch(r"pylock(\..+)?\.toml", name)] == []
 
 
-def test_the_lock_of_the_javascript_clients_has_hashes_and_no_address():
-    locks = [file for file in FILES if file.name == "package-lock.json"]
-    assert locks == [ROOT / "tests" / "end_to_end" / "node" / "package-lock.json"]
-    packages = json.loads(locks[0].read_text())["packages"]
+def test_the_locks_of_npm_are_those_of_the_tests_and_of_the_benchmarks():
+    locks = {str(file.parent.relative_to(ROOT)) for file in FILES if file.name == "package-lock.json"}
+    assert locks == {"tests/end_to_end/node", "benchmarks/peers/node"}
+
+
+@pytest.mark.parametrize("folder", ["tests/end_to_end/node", "benchmarks/peers/node"])
+def test_a_lock_of_npm_has_hashes_and_no_address(folder):
+    packages = json.loads((ROOT / folder / "package-lock.json").read_text())["packages"]
     assert len(packages) > 1
     for name, package in packages.items():
         assert "resolved" not in package, name

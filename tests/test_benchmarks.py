@@ -1,0 +1,42 @@
+"""What is measured against serverless-offline is the same application in both."""
+
+from pathlib import Path
+
+import yaml
+
+from trunkline.templates import load_template
+
+FOLDER = Path(__file__).parent.parent / "benchmarks" / "programs" / "template"
+
+
+def ours():
+    return load_template(FOLDER / "template.yaml", {}, region="us-east-1", account="123456789012")
+
+
+def theirs():
+    functions = yaml.safe_load((FOLDER / "serverless.yml").read_text())["functions"].values()
+    return {
+        event["websocket"]["route"]: (function, event["websocket"])
+        for function in functions
+        for event in function["events"]
+    }
+
+
+def test_the_template_of_the_benchmark_has_no_warnings():
+    assert list(ours().warnings) == []
+
+
+def test_both_have_the_same_routes_two_way_or_not():
+    [api] = ours().apis
+    assert {route.key: route.two_way for route in api.routes} == {
+        key: "routeResponseSelectionExpression" in event for key, (_, event) in theirs().items()
+    }
+
+
+def test_both_run_the_same_handlers():
+    deployment = ours()
+    [api] = deployment.apis
+    functions = {function.name: function for function in deployment.functions}
+    assert {route.key: f"functions/{functions[route.function].handler}" for route in api.routes} == {
+        key: function["handler"] for key, (function, _) in theirs().items()
+    }
