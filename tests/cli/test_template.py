@@ -2,9 +2,13 @@
 
 import json
 import textwrap
+from types import SimpleNamespace
 
 import pytest
+from rich.console import Console
 from websockets.sync.client import connect
+
+from trunkline.cli.template import _watch
 
 TEMPLATE = """
     AWSTemplateFormatVersion: "2010-09-09"
@@ -142,3 +146,56 @@ def test_a_template_is_alone_and_there(application, trunkline, tmp_path):
 def test_a_template_without_an_api_is_told_what_is_expected(trunkline, tmp_path):
     (tmp_path / "empty.json").write_text(json.dumps({"Resources": {"Queue": {"Type": "AWS::SQS::Queue"}}}))
     assert "no WebSocket Api; expected an AWS::ApiGatewayV2::Api" in refused(trunkline, tmp_path / "empty.json")
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--store", "memory:"], "--store: a template's items live in its tables"),
+        (["--like", "aws"], "--like: a template is always run as API Gateway does it"),
+        (["--rate", "socket.dev=5/5"], "rate 'socket.dev': a template says the rates of its stages and routes itself"),
+    ],
+)
+def test_an_option_that_would_change_nothing_of_a_template_is_refused(application, trunkline, options, told):
+    assert told in refused(trunkline, application, *options)
+
+
+@pytest.mark.parametrize(
+    "option", [("--parameter", "A=b"), ("--dynamodb", "moto"), ("--node-modules", "x"), ("--install",)]
+)
+def test_an_option_of_templates_is_refused_for_a_program(write, trunkline, option):
+    told = refused(trunkline, write(), *option)
+    assert told == f"trunkline: {option[0]} is for templates of AWS; expected one such as template.yaml\n"
+
+
+def test_that_a_template_follows_its_files_without_being_asked_to_is_said(application, run_trunkline):
+    running = run_trunkline(application, "--reload")
+    assert "--reload: a template and its functions follow their files by themselves" in running.banner
+    assert said(running, "hello") == "first hello"
+
+
+TABLE = """
+      Rooms:
+        Type: AWS::Serverless::SimpleTable
+        Properties: {TableName: rooms}
+"""
+
+
+def test_without_a_terminal_the_packages_that_a_template_needs_are_told_and_the_rest_runs(
+    application, run_trunkline, tmp_path
+):
+    application.write_text(application.read_text() + textwrap.indent(textwrap.dedent(TABLE), "  "))
+    running = run_trunkline(application, env={"XDG_CACHE_HOME": str(tmp_path / "cache")})
+    told = next(line for line in running.banner if line.startswith("not here: "))
+    assert f"npm install --prefix {tmp_path}/cache/trunkline/node dynalite@" in told
+    assert any(line.startswith("dynamodb | the tables need a DynamoDB") for line in running.banner)
+    assert said(running, "hello") == "first hello"
+
+
+async def test_when_changes_can_no_longer_be_noticed_that_is_said_and_serving_goes_on(tmp_path, capsys):
+    served = SimpleNamespace(file=tmp_path / "nowhere" / "template.yaml")
+    await _watch(served, Console(soft_wrap=True))
+    told = capsys.readouterr().out
+    assert told.startswith("changes are no longer noticed: ")
+    assert "No path was found; start anew" in told
+    assert "WATCHFILES_FORCE_POLLING=1" in told

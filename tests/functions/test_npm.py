@@ -8,7 +8,7 @@ import pytest
 
 from trunkline import ConfigurationError
 from trunkline.functions import npm
-from trunkline.functions.npm import ensure_node_packages, find_node, find_package, node_cache
+from trunkline.functions.npm import ensure_node_packages, find_node, find_package, module_folders, node_cache
 
 
 def never(question):
@@ -88,8 +88,20 @@ def test_the_npm_of_the_wheel_installs_where_there_is_no_other(tmp_path, monkeyp
 
 
 def test_what_npm_says_when_it_fails_is_told(tmp_path):
-    with pytest.raises(ConfigurationError, match=r"npm(-cli\.js)? install --prefix .* left@file:.*: npm (ERR!|error)"):
+    with pytest.raises(
+        ConfigurationError, match=r"npm(-cli\.js)? install --prefix .* left@file:.*: ENOENT; "
+    ) as failed:
         ensure_node_packages(tmp_path, lambda question: True, [f"left@file:{tmp_path / 'nowhere.tgz'}"])
+    assert "\n" not in str(failed.value)
+    assert "complete log" not in str(failed.value)
+
+
+def test_the_folders_of_packages_are_the_given_one_and_that_of_the_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert module_folders(None) == []
+    cached = tmp_path / "trunkline" / "node" / "node_modules"
+    cached.mkdir(parents=True)
+    assert module_folders(tmp_path / "mine") == [tmp_path / "mine", cached]
 
 
 def test_an_npm_that_hangs_is_given_up(tmp_path, monkeypatch):

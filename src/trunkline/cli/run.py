@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,9 @@ from trunkline.cli.stopping import RELOADING, Interrupted, Stop, ignore_signals
 from trunkline.cli.template import is_template, serve_template
 from trunkline.config import Settings, parse_address, parse_limits, settings
 from trunkline.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from trunkline.model.deployment import Deployment
 
 __all__ = ["run"]
 
@@ -109,11 +112,17 @@ def run(
     ] = None,
     dynamodb: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="DynamoDB of a template's functions; default one that is started."),
+        typer.Option(
+            metavar="URL",
+            help="DynamoDB of a template's functions; dynalite or moto starts that; default what there is.",
+        ),
     ] = None,
     node_modules: Annotated[
         str | None, typer.Option(metavar="DIR", help="npm packages that a template's functions find.")
     ] = None,
+    install: Annotated[
+        bool, typer.Option("--install", help="Install npm packages that a template needs, without asking.")
+    ] = False,
     reload: Annotated[
         bool, typer.Option("--reload", help="Start anew when a Python file changes; for development.")
     ] = False,
@@ -133,17 +142,21 @@ def run(
     template = is_template(programs[0])
     chosen = settings(Path(programs[0]).resolve().parent if template else folder_of(programs[0]), flags)
     _check(programs, chosen)
+    given: dict[str, object] = {"--store": store, "--like": like, "--parameter": parameter, "--dynamodb": dynamodb}
+    given |= {"--node-modules": node_modules, "--install": install}
+    _check_kind(template, given, chosen)
     if reload and not template and RELOADING not in os.environ:
         from trunkline.cli.reloading import supervise
 
         supervise(programs)
         return
     log.configure(chosen.log_level, chosen.log_format)
+    deployment = _prepared(Path(programs[0]), chosen, install=install, reload=reload) if template else None
     stop = Stop(chosen.grace + chosen.drain)
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            if template:
-                runner.run(serve_template(Path(programs[0]), chosen, stop))
+            if deployment is not None:
+                runner.run(serve_template(Path(programs[0]), deployment, chosen, stop))
             else:
                 runner.run(_serve(programs, chosen, stop))
         ignore_signals()
@@ -168,6 +181,37 @@ def _check(programs: list[str], chosen: Settings) -> None:
     keys_of(chosen)
     if chosen.admin not in {None, "off"}:
         parse_address(str(chosen.admin), "--admin")
+
+
+_OF_PROGRAMS = {
+    "--store": "a template's items live in its tables; expected --dynamodb for another place of theirs",
+    "--like": "a template is always run as API Gateway does it; expected --quotas aws for the rates of an account",
+}
+_OF_TEMPLATES = ("--parameter", "--dynamodb", "--node-modules", "--install")
+
+
+def _check_kind(template: bool, given: Mapping[str, object], chosen: Settings) -> None:
+    """An option that would change nothing is refused."""
+    for option in given if template else ():
+        if given[option] and option in _OF_PROGRAMS:
+            raise ConfigurationError(f"{option}: {_OF_PROGRAMS[option]}")
+    for option in _OF_TEMPLATES if not template else ():
+        if given[option]:
+            raise ConfigurationError(f"{option} is for templates of AWS; expected one such as template.yaml")
+    for rate in chosen.rate if template else ():
+        if rate.startswith("socket."):
+            raise ConfigurationError(f"rate {rate!r}: a template says the rates of its stages and routes itself")
+
+
+def _prepared(template: Path, chosen: Settings, *, install: bool, reload: bool) -> Deployment:
+    from trunkline.cli.installing import offer_packages
+    from trunkline.served import load_deployment
+
+    deployment = load_deployment(template, chosen)
+    offer_packages(deployment, chosen, install=install)
+    if reload:
+        print("--reload: a template and its functions follow their files by themselves")
+    return deployment
 
 
 def _check_template(programs: list[str], template: Path) -> None:

