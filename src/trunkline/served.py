@@ -82,6 +82,11 @@ class ServedTemplate:
         self._open = contextlib.AsyncExitStack()
         self._tables: Tables | None = None
 
+    @property
+    def has_tables(self) -> bool:
+        """Whether the template's tables could be made."""
+        return self._tables is not None
+
     async def listen(self, scratch: Path) -> None:
         """Open the door. Before it is known where it is, nothing is served: functions have to find the way back.
 

@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.text import Text
 
 from trunkline.errors import ConfigurationError
-from trunkline.functions.dynamodb_server import has_moto
 from trunkline.functions.npm import ensure_node_packages, find_node, find_npm, module_folders, node_cache
 from trunkline.functions.packages import missing_packages
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["offer_packages"]
 
+_WHY = (("dynalite", "dynalite is a DynamoDB for the run"), ("aws-sdk", "Lambda has its SDK installed"))
 Needed = Mapping[str, tuple[str, ...]]
 
 
@@ -42,7 +42,7 @@ def offer_packages(deployment: Deployment, chosen: Settings, *, install: bool, t
         if install:
             raise ConfigurationError(f"{', '.join(needed)} cannot be installed: {why}")
         _tell(out, f"not here: {_listed(needed)}. {why[0].upper()}{why[1:]}")
-    elif install or _is_agreed(needed, out, tables=tables):
+    elif install or _is_agreed(needed, out):
         _install(needed, out, strict=install)
 
 
@@ -53,25 +53,19 @@ def _why_not() -> str:
     return "" if find_npm() is not None else f"there is no npm: install it so that `npm` is on the PATH, or {wheel}"
 
 
-def _is_agreed(needed: Needed, out: Console, *, tables: bool) -> bool:
+def _is_agreed(needed: Needed, out: Console) -> bool:
     command = f"npm install --prefix {shlex.quote(str(node_cache()))} {' '.join(needed)}"
     if not (sys.stdin.isatty() and out.is_terminal):
         _tell(out, f"not here: {_listed(needed)}. `--install` installs them, and so does `{command}`")
         return False
     out.print("This template needs packages of npm that are not here:")
     for package, whose in needed.items():
-        out.print(Text.assemble("  ", (package, "bold"), f"  for {', '.join(whose)}", (_more(package), "dim")))
+        out.print(Text.assemble("  ", (package, "bold"), f" for {', '.join(whose)}"))
+    _tell(out, "; ".join(why for part, why in _WHY if any(part in name for name in needed)))
     if _asked(f"Install them into {node_cache()}? [Y/n] "):
         return True
-    if tables and not has_moto():
-        way = "--dynamodb URL uses one that runs, pip install 'trunkline[moto]' brings another"
-        _tell(out, f"without dynalite there are no tables: {way}")
     _tell(out, f"what can run without them does; later: {command}")
     return False
-
-
-def _more(package: str) -> str:
-    return ", a DynamoDB for the run" if package.startswith("dynalite") else ", which AWS has installed for it"
 
 
 def _asked(question: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from rich.console import Console
 from rich.text import Text
@@ -25,6 +25,8 @@ _SUFFIXES = frozenset({".yaml", ".yml", ".json", ".template"})
 _COLOURS = ("cyan", "magenta", "green", "blue", "yellow")
 _LABEL = 14  # the width of the first column
 _SHOWN = 6  # of a list in the banner
+_WIDEST = 44  # a column that is wider pushes what follows off the screen
+_Row: TypeAlias = tuple[str, tuple[str, ...], str]
 
 
 def is_template(program: str) -> bool:
@@ -41,7 +43,7 @@ async def serve_template(file: Path, deployment: Deployment, chosen: Settings, s
         stop.opened(served.gateway)
         watching = asyncio.create_task(_watch(served, terminal))
         await asyncio.sleep(0)  # it watches from before the banner on
-        _banner(served, terminal)
+        _banner(served, chosen, terminal)
         try:
             await stop.wait()
         finally:
@@ -100,14 +102,16 @@ async def _redeploy(served: ServedTemplate, terminal: Console) -> None:
         terminal.print(Text(f"{served.file.name} changed: deployed anew, connections stay", style="dim"))
 
 
-def _banner(served: ServedTemplate, out: Console) -> None:
+def _banner(served: ServedTemplate, chosen: Settings, out: Console) -> None:
     from trunkline.runtime import shown_address
 
     address = shown_address(*served.address)
-    rows = [*_rows(served, address)]
+    rows = [*_rows(served, chosen, address)]
     if served.admin_address is not None:
-        rows.append(("admin", f"http://{shown_address(*served.admin_address)}/ready", ""))
-    for label, text, where in rows:
+        rows.append(("admin", (f"http://{shown_address(*served.admin_address)}/ready",), ""))
+    for label, cells, where in rows:
+        widths = [min(_width(rows, label, column), _WIDEST) for column in range(len(cells))]
+        text = "  ".join(f"{cell:{width}}" for cell, width in zip(cells, widths, strict=True))
         row = Text.assemble((label.ljust(_LABEL), "bold"), (text, "cyan" if label == "socket" else ""))
         out.print(row.append(f"  {where}", style="dim") if where else row)
     for warned in served.deployment.warnings:
@@ -115,21 +119,27 @@ def _banner(served: ServedTemplate, out: Console) -> None:
     out.print(Text(f"listening at {address}; stop with Ctrl-C", style="dim"))
 
 
-def _rows(served: ServedTemplate, address: str) -> Iterator[tuple[str, str, str]]:
+def _rows(served: ServedTemplate, chosen: Settings, address: str) -> Iterator[_Row]:
     deployment = served.deployment
+    if chosen.web is not None:
+        yield "page", (f"http://{address}/",), ""
     for path, api in served.paths.items():
-        yield "socket", f"ws://{address}/{path}", ""
+        yield "socket", (f"ws://{address}/{path}",), ""
         (definition,) = [one for one in deployment.apis if one.logical_id == api.name]
         if definition.authorizer is not None:
-            yield "", f"authorizer -> {definition.authorizer.function}", definition.authorizer.where
+            yield "", (f"authorizer -> {definition.authorizer.function}",), definition.authorizer.where
         for route in definition.routes:
-            yield "", f"{route.key} -> {route.function}{' and back' if route.two_way else ''}", route.where
+            yield "", (f"{route.key} -> {route.function}{' and back' if route.two_way else ''}",), route.where
     for function in deployment.functions:
-        yield "function", f"{function.name}  {function.runtime}", function.where
+        yield "function", (function.name, function.runtime), function.where
     for table in deployment.tables:
-        yield "table", f"{table.name} in {served.dynamodb}", table.where
+        yield "table", (table.name, f"in {served.dynamodb}" if served.has_tables else "not there"), table.where
     if deployment.not_run:
-        yield "not run here", _few(deployment), ""
+        yield "not run here", (_few(deployment),), ""
+
+
+def _width(rows: list[_Row], label: str, column: int) -> int:
+    return max((len(cells[column]) for kind, cells, where in rows if kind == label and where), default=0)
 
 
 def _few(deployment: Deployment) -> str:

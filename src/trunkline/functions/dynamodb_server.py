@@ -19,7 +19,7 @@ from typing import IO
 from trunkline.errors import ConfigurationError
 from trunkline.functions.npm import DYNALITE, find_node, find_package, node_cache
 
-__all__ = ["KINDS", "DynamoServer", "choose_server", "has_moto"]
+__all__ = ["KINDS", "DynamoServer", "choose_server"]
 
 _START_SECONDS = 30.0
 _ADDRESS = "127.0.0.1"
@@ -155,12 +155,12 @@ def choose_server(node: Path | None, folders: Sequence[Path], kind: str | None =
     package = find_package("dynalite", folders)
     if node is not None and package is not None and kind != "moto":
         return "dynalite", [str(node), str(_DYNALITE), str(package.resolve()), str(_SWEEP_MS)]
-    if has_moto() and kind != "dynalite":
+    if _has_moto() and kind != "dynalite":
         return "moto", [sys.executable, "-c", _MOTO]
     raise ConfigurationError(_why_none(node, kind))
 
 
-def has_moto() -> bool:
+def _has_moto() -> bool:
     """Whether moto's server is installed: moto, and what its extra brings."""
     return find_spec("moto") is not None and find_spec("flask") is not None
 
