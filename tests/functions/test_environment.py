@@ -62,6 +62,12 @@ def test_packages_of_layers_for_another_python_come_last(tmp_path):
 
 
 @pytest.mark.parametrize("layers", [True, False])
+def test_a_worker_knows_where_its_layers_are_which_lambda_has_in_opt(tmp_path, layers):
+    found = around(tmp_path, layers=tmp_path if layers else None)
+    assert found.get("TRUNKLINE_LAYERS") == (str(tmp_path) if layers else None)
+
+
+@pytest.mark.parametrize("layers", [True, False])
 def test_functions_in_node_find_layers_then_the_packages_at_hand_then_their_own(tmp_path, layers):
     found = around(tmp_path, "nodejs20.x", layers=tmp_path if layers else None, node_modules=Path("/packages"))
     of_layers = f"{tmp_path}/nodejs/node20/node_modules:{tmp_path}/nodejs/node_modules:"

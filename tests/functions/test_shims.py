@@ -246,6 +246,40 @@ ask().then(async (first) => {{ console.log(first === await ask()); agent.destroy
     assert len(server.seen) == 2
 
 
+@pytest.mark.parametrize(
+    ("program", "suffix"),
+    [
+        ("console.log(require('/opt/nodejs/words').hello, require('/opt/nodejs/words.js').hello);", "cjs"),
+        ("import { hello } from '/opt/nodejs/words.js'; console.log(hello, (await import('file:///opt/nodejs/words.js')).hello);", "mjs"),
+        ("import('/opt/nodejs/words.js').then(({ hello }) => console.log(hello, require('/opt/nodejs/words').hello));", "cjs"),
+    ],
+    ids=["require", "import", "both"],
+)  # fmt: skip
+def test_modules_of_layers_are_found_in_opt(node, tmp_path, program, suffix):
+    (tmp_path / "my layers" / "nodejs").mkdir(parents=True)
+    (tmp_path / "my layers" / "nodejs" / "words.js").write_text("exports.hello = 'hi';")
+    assert node(program, suffix, TRUNKLINE_LAYERS=str(tmp_path / "my layers")) == "hi hi"
+
+
+@pytest.mark.parametrize(
+    ("program", "suffix"),
+    [
+        ("try { require('/opt/nodejs/none.js'); } catch (error) { console.log(error.message.split('\\n')[0]); }", "cjs"),
+        ("await import('/opt/nodejs/none.js').catch((error) => console.log(error.message.replace(/ imported from.*/, '')));", "mjs"),
+    ],
+    ids=["require", "import"],
+)  # fmt: skip
+def test_a_module_that_is_in_no_layer_is_missed_by_the_name_that_its_code_has(node, tmp_path, program, suffix):
+    assert node(program, suffix, TRUNKLINE_LAYERS=str(tmp_path)) == "Cannot find module '/opt/nodejs/none.js'"
+
+
+def test_an_error_within_a_layer_is_told_as_it_is(node, tmp_path):
+    (tmp_path / "nodejs").mkdir()
+    (tmp_path / "nodejs" / "broken.js").write_text("require('./missing');")
+    program = "try { require('/opt/nodejs/broken.js'); } catch (error) { console.log(error.message.split('\\n')[0]); }"
+    assert node(program, TRUNKLINE_LAYERS=str(tmp_path)) == "Cannot find module './missing'"
+
+
 LISTENER = """
 import socket, ssl, threading
 server = socket.create_server(("127.0.0.1", 0))

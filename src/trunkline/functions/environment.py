@@ -74,6 +74,8 @@ def worker_environment(
     found |= {"HOME": str(own), "TMPDIR": str(own), "TZ": ":UTC", "LANG": "en_US.UTF-8"}
     found |= _lambdas(definition, surroundings, task_root)
     found |= {name: value for name, value in definition.environment.items() if name not in reserved}
+    if layers is not None:
+        found["TRUNKLINE_LAYERS"] = str(layers)  # what is in /opt in Lambda
     for more in (_paths(definition, surroundings, task_root, layers), surroundings.environment):
         for name, value in more.items():
             parting, before = _JOINED.get(name), found.get(name)

@@ -13,6 +13,8 @@ const { syncBuiltinESMExports } = require('node:module');
 const net = require('node:net');
 const tls = require('node:tls');
 
+if (process.env.TRUNKLINE_LAYERS) require('./layers.cjs');
+
 const EXECUTE_API = /^(?:[a-z0-9-]+\.)?execute-api\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?$/;
 const NO_API = /^execute-api\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?$/;
 const SERVICE = /^(dynamodb|lambda)\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?$/;
