@@ -35,6 +35,7 @@ from trunkline.model.api import (
     Rate,
     execute_arn,
 )
+from trunkline.model.deployment import is_template
 from trunkline.model.expressions import compile_selector
 from trunkline.model.ids import MAX_EPOCH, ConnectionIds, api_id
 from trunkline.resources.application import Application
@@ -328,6 +329,12 @@ def _application(program: Program) -> tuple[Application, Path]:
     parts = [program] if isinstance(program, str | Path) else list(program)
     names = [str(part) for part in parts if isinstance(part, str | Path)]
     if len(names) == len(parts):
+        for name in names:
+            if is_template(name):
+                raise ConfigurationError(
+                    f"{name} is a template of AWS; expected a program. `trunkline run` serves it, and in tests "
+                    "trunkline.testing.template"
+                )
         return load(names), folder_of(names[0])
     if names:
         raise ConfigurationError(f"a program is files and modules, or declarations; got both: {parts!r}")

@@ -161,3 +161,11 @@ def test_with_another_dynamodb_dynalite_is_not_needed(monkeypatch, npm, dynamodb
     person = Person(monkeypatch, "y")
     offered(person, dynamodb=dynamodb)
     assert (person.questions, person.lines) == ([], [])
+
+
+def test_a_cache_below_the_home_folder_is_shown_as_such(monkeypatch, npm, tmp_path):
+    npm(INSTALLS)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    person = Person(monkeypatch, "y")
+    offered(person)
+    assert person.questions == ["Install them into ~/cache/trunkline/node? [Y/n] "]

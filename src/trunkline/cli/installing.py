@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -62,7 +63,7 @@ def _is_agreed(needed: Needed, out: Console) -> bool:
     for package, whose in needed.items():
         out.print(Text.assemble("  ", (package, "bold"), f" for {', '.join(whose)}"))
     _tell(out, "; ".join(why for part, why in _WHY if any(part in name for name in needed)))
-    if _asked(f"Install them into {node_cache()}? [Y/n] "):
+    if _asked(f"Install them into {_shown(node_cache())}? [Y/n] "):
         return True
     _tell(out, f"what can run without them does; later: {command}")
     return False
@@ -86,7 +87,11 @@ def _install(needed: Needed, out: Console, *, strict: bool) -> None:
             raise
         out.print(Text(str(error), style="red"))
     else:
-        _tell(out, f"installed in {node_cache()}")
+        _tell(out, f"installed in {_shown(node_cache())}")
+
+
+def _shown(path: Path) -> str:
+    return f"~/{path.relative_to(Path.home())}" if path.is_relative_to(Path.home()) else str(path)
 
 
 def _listed(needed: Needed) -> str:

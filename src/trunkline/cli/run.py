@@ -13,9 +13,10 @@ import typer
 
 from trunkline import log
 from trunkline.cli.stopping import RELOADING, Interrupted, Stop, ignore_signals
-from trunkline.cli.template import is_template, serve_template
+from trunkline.cli.template import serve_template
 from trunkline.config import Settings, parse_address, parse_limits, settings
 from trunkline.errors import ConfigurationError
+from trunkline.model.deployment import is_template
 
 if TYPE_CHECKING:
     from trunkline.model.deployment import Deployment

@@ -19,19 +19,13 @@ if TYPE_CHECKING:
     from trunkline.model.deployment import Deployment
     from trunkline.served import ServedTemplate
 
-__all__ = ["is_template", "serve_template"]
+__all__ = ["serve_template"]
 
-_SUFFIXES = frozenset({".yaml", ".yml", ".json", ".template"})
 _COLOURS = ("cyan", "magenta", "green", "blue", "yellow")
 _LABEL = 14  # the width of the first column
 _SHOWN = 6  # of a list in the banner
 _WIDEST = 44  # a column that is wider pushes what follows off the screen
 _Row: TypeAlias = tuple[str, tuple[str, ...], str]
-
-
-def is_template(program: str) -> bool:
-    """Whether it names a template, by its suffix."""
-    return Path(program).suffix in _SUFFIXES
 
 
 async def serve_template(file: Path, deployment: Deployment, chosen: Settings, stop: Stop) -> None:

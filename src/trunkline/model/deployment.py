@@ -4,13 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePath
 
 from trunkline import limits
 from trunkline.model.api import Rate
 from trunkline.model.functions import FunctionDefinition
 from trunkline.model.tables import TableDefinition
 
-__all__ = ["ApiDefinition", "AuthorizerDefinition", "Deployment", "RouteDefinition", "StageDefinition", "Warned"]
+__all__ = [
+    "ApiDefinition",
+    "AuthorizerDefinition",
+    "Deployment",
+    "RouteDefinition",
+    "StageDefinition",
+    "Warned",
+    "is_template",
+]
+
+_SUFFIXES = frozenset({".yaml", ".yml", ".json", ".template"})
+
+
+def is_template(file: str) -> bool:
+    """Whether it names a template, by its suffix."""
+    return PurePath(file).suffix in _SUFFIXES
 
 
 @dataclass(frozen=True, slots=True)

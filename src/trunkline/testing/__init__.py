@@ -9,7 +9,8 @@
             await ann.send("hello")
             assert await ben.receive() == "hello"
 
-Time is virtual: `asyncio.sleep(7200)` takes milliseconds, and so do idle and lifetime limits.
+Time is virtual: `asyncio.sleep(7200)` takes milliseconds, and so do idle and lifetime limits. Only `testing.template`,
+whose functions are processes, needs real time.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from trunkline.testing.functions import Function
 from trunkline.testing.lambda_node import lambda_node
 from trunkline.testing.loop import Deadlock, JumpingLoop
 from trunkline.testing.node import TestNode, node
+from trunkline.testing.template import TestTemplate, template
 
 __all__ = [
     "Client",
@@ -32,7 +34,9 @@ __all__ = [
     "JumpingLoop",
     "Refused",
     "TestNode",
+    "TestTemplate",
     "context",
     "lambda_node",
     "node",
+    "template",
 ]
