@@ -153,6 +153,25 @@ def test_parts_of_an_api_that_are_not_done_are_warned_about(app):
     assert deployment.warnings[0].text == "D: custom domain names are not served here"
 
 
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("AWS::Lambda::EventSourceMapping", "its events do not happen here"),
+        ("AWS::Events::Rule", "its events do not happen here"),
+        ("AWS::Scheduler::Schedule", "its events do not happen here"),
+        ("AWS::SNS::Subscription", "its events do not happen here"),
+        ("AWS::CloudFormation::Stack", "what is in a nested stack is not run here; its template can be"),
+        ("AWS::Serverless::Application", "what is in a nested stack is not run here; its template can be"),
+    ],
+)
+def test_what_would_be_missed_is_warned_about_with_its_line(app, kind, text):
+    deployment = app(
+        f"Transform: AWS::Serverless-2016-10-31\nResources:\n  Other: {{Type: '{kind}', Properties: {{}}}}\n"
+    )
+    assert deployment.not_run == (("Other", kind),)
+    assert [str(warning).rsplit("/", 1)[1] for warning in deployment.warnings] == [f"template.yaml:3: Other: {text}"]
+
+
 def test_what_is_not_run_is_not_looked_at(app):
     deployment = app("Resources:\n  B: {Type: AWS::S3::Bucket, Properties: {X: !ImportValue x, Y: !If [None, 1, 2]}}\n")
     assert deployment.not_run == (("B", "AWS::S3::Bucket"),)

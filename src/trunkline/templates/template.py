@@ -39,6 +39,12 @@ _NOT_DONE = {
     _V2 + "ApiMapping": "custom domain names are not served here",
     _V2 + "Model": "models are not checked here",
     _V2 + "IntegrationResponse": "integration responses are not made here",
+    "AWS::Lambda::EventSourceMapping": "its events do not happen here",
+    "AWS::Events::Rule": "its events do not happen here",
+    "AWS::Scheduler::Schedule": "its events do not happen here",
+    "AWS::SNS::Subscription": "its events do not happen here",
+    "AWS::CloudFormation::Stack": "what is in a nested stack is not run here; its template can be",
+    "AWS::Serverless::Application": "what is in a nested stack is not run here; its template can be",
 }
 
 
