@@ -195,6 +195,20 @@ def test_where_no_dynamodb_can_be_had_that_is_said_and_the_rest_is_served(tmp_pa
     assert told.endswith("Until then functions find no table")
 
 
+def test_a_function_that_misses_the_sdk_is_told_once_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    function = {"Runtime": "nodejs20.x", "Handler": "index.handler", "InlineCode": 'require("@aws-sdk/client-nothing")'}
+    heard = []
+
+    async def work(served):
+        return [await said(served.address, "hello") for _ in range(2)]
+
+    template = written(tmp_path, Talk={"Type": "AWS::Serverless::Function", "Properties": function})
+    assert all("Internal server error" in answer for answer in serving(work, template, heard))
+    told = [line for who, line in heard if line.startswith("Lambda has @aws-sdk/client-nothing for nodejs20.x; ")]
+    assert len(told) == 1
+
+
 def status(url):
     try:
         with urlopen(url, timeout=10) as answer:

@@ -24,6 +24,7 @@ from trunkline.functions.dynamodb_server import KINDS, choose_server
 from trunkline.functions.endpoints import variables
 from trunkline.functions.environment import CREDENTIALS, Say, Surroundings
 from trunkline.functions.npm import module_folders
+from trunkline.functions.packages import hint_of
 from trunkline.functions.pool import LocalFunction
 from trunkline.gateway.invocations import Invocations
 from trunkline.gateway.keys import Key, keys_of
@@ -77,6 +78,7 @@ class ServedTemplate:
         self._retired: list[LocalFunction] = []
         self._throttling = Throttling(rates_of(settings), gateway.time)
         self._scratch = Path()
+        self._hints: set[tuple[str, str]] = set()
         self._surroundings: Surroundings | None = None
         self._key = key
         self._open = contextlib.AsyncExitStack()
@@ -131,7 +133,15 @@ class ServedTemplate:
 
     def _said(self, function: str, line: str) -> None:
         known = self.functions.get(function)
-        self._say(function if known is None else known.definition.logical_id, line)
+        if known is None:
+            self._say(function, line)
+            return
+        name, runtime = known.definition.logical_id, known.definition.runtime
+        self._say(name, line)
+        hint = hint_of(line, runtime)
+        if hint is not None and (name, hint) not in self._hints:
+            self._hints.add((name, hint))
+            self._say(name, hint)
 
     async def _have_tables(self, deployment: Deployment) -> None:
         gone = {table.name for table in self.deployment.tables} - {table.name for table in deployment.tables}

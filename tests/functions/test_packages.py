@@ -5,7 +5,7 @@ import zipfile
 
 import pytest
 
-from trunkline.functions.packages import missing_packages
+from trunkline.functions.packages import hint_of, missing_packages
 from trunkline.model.functions import FunctionDefinition
 
 CLIENT = "@aws-sdk/client-dynamodb"
@@ -114,3 +114,34 @@ def test_a_bundle_has_with_it_what_it_needs(tmp_path):
 
 def test_code_that_is_not_there_needs_nothing(tmp_path):
     assert missing(function(tmp_path / "nowhere"), function()) == {}
+
+
+@pytest.mark.parametrize(
+    ("line", "runtime", "told"),
+    [
+        (
+            "Error: Cannot find module 'aws-sdk'",
+            "nodejs16.x",
+            "Lambda has aws-sdk for nodejs16.x; here, install it with ",
+        ),
+        (
+            f"Cannot find package '{CLIENT}' imported from x",
+            "nodejs20.x",
+            f"Lambda has {CLIENT} for nodejs20.x; here, ",
+        ),
+        (
+            "Cannot find module 'aws-sdk/clients/s3'",
+            "nodejs18.x",
+            "Lambda has @aws-sdk/* for nodejs18.x, and no aws-sdk: ",
+        ),
+        (f"Cannot find module '{CLIENT}'", "nodejs14.x", f"Lambda has aws-sdk for nodejs14.x, and no {CLIENT}: "),
+    ],
+)
+def test_a_line_that_misses_the_sdk_gets_a_hint(line, runtime, told):
+    assert hint_of(line, runtime).startswith(told)
+
+
+@pytest.mark.parametrize("line", ["Cannot find module 'express'", "aws-sdk", "Cannot find module 'aws-sdkx'"])
+def test_any_other_line_gets_none(line):
+    assert hint_of(line, "nodejs20.x") is None
+    assert hint_of("Cannot find module 'aws-sdk'", "python3.12") is None

@@ -7,14 +7,15 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from trunkline.functions.npm import DYNALITE, find_package
+from trunkline.functions.npm import DYNALITE, find_package, node_cache
 from trunkline.model.functions import FunctionDefinition
 
-__all__ = ["missing_packages"]
+__all__ = ["hint_of", "missing_packages"]
 
 _IMPORTED = re.compile(
     rb"""(?:\brequire\s*\(|\bfrom\b|\bimport\b\s*\(?)\s*["'](aws-sdk|@aws-sdk/[a-z0-9][a-z0-9-]{0,80})["'/]"""
 )
+_NOT_FOUND = re.compile(r"Cannot find (?:module|package) '(aws-sdk|@aws-sdk/[a-z0-9-]+)['/]")
 _RUNTIME = re.compile(r"nodejs([0-9]+)")
 _OLD = 16  # the last Node for which Lambda has version 2 of the SDK; the later ones have version 3
 _SUFFIXES = (".js", ".mjs", ".cjs")
@@ -42,6 +43,22 @@ def missing_packages(
             if not _has(function, name) and find_package(name, folders) is None:
                 found[package] = (*found.get(package, ()), function.logical_id)
     return found
+
+
+def hint_of(line: str, runtime: str) -> str | None:
+    """What to do about a line of a function's output that says that AWS's SDK is not there; None for any other."""
+    found, version = _NOT_FOUND.search(line), _RUNTIME.match(runtime)
+    if found is None or version is None:
+        return None
+    name, is_old = found[1], int(version[1]) <= _OLD
+    if is_old != (name == "aws-sdk"):
+        has = "aws-sdk" if is_old else "@aws-sdk/*"
+        return f"Lambda has {has} for {runtime}, and no {name}: the function has to bring it"
+    package = f"{name}@{2 if is_old else 3}"
+    return (
+        f"Lambda has {name} for {runtime}; here, install it with `npm install --prefix {node_cache()} {package}`, or "
+        "`trunkline run ... --install`, and start anew"
+    )
 
 
 def _imported(function: FunctionDefinition) -> list[str]:

@@ -41,11 +41,13 @@ function next() {
     const { work, exclusive } = waiting.shift()
     running += 1
     alone = exclusive
-    work().finally(() => {
-      running -= 1
-      alone = false
-      setImmediate(next)
-    })
+    work()
+      .catch((error) => console.error(error))
+      .finally(() => {
+        running -= 1
+        alone = false
+        setImmediate(next)
+      })
   }
 }
 
@@ -115,9 +117,15 @@ function handed({ method, url, headers }, body, response, operation) {
       return end.call(response, text, ...more)
     }
     const request = Object.assign(new EventEmitter(), { method, url, headers })
-    dynalite(request, response)
-    if (body.length > 0) request.emit("data", body)
-    request.emit("end")
+    try {
+      dynalite(request, response)
+      if (body.length > 0) request.emit("data", body)
+      request.emit("end")
+    } catch (error) {
+      console.error(error)
+      response.statusCode = 500
+      response.end(JSON.stringify({ __type: `${TYPES}InternalServerError`, message: String(error) }))
+    }
   })
 }
 
@@ -136,7 +144,7 @@ function ask(operation, parameters) {
     "x-amz-date": "now",
     authorization: "AWS4-HMAC-SHA256 Credential=x, SignedHeaders=x, Signature=x",
   }
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     const response = {
       setHeader() {},
       end(text) {
@@ -146,9 +154,13 @@ function ask(operation, parameters) {
       },
     }
     const request = Object.assign(new EventEmitter(), { method: "POST", url: "/", headers })
-    dynalite(request, response)
-    request.emit("data", Buffer.from(JSON.stringify(parameters)))
-    request.emit("end")
+    try {
+      dynalite(request, response)
+      request.emit("data", Buffer.from(JSON.stringify(parameters)))
+      request.emit("end")
+    } catch (error) {
+      reject(error)
+    }
   })
 }
 
