@@ -9,8 +9,8 @@ import threading
 import time
 from contextlib import asynccontextmanager
 from pathlib import Path
-from urllib.error import URLError
-from urllib.request import urlopen
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
 
 import boto3
 import pytest
@@ -194,6 +194,22 @@ async def test_an_item_ends_at_its_time_to_live(monkeypatch):
         while "over" in ids(database):
             assert time.monotonic() < until
         assert ids(database) == ["later", "long ago", "text"]
+
+
+@pytest.mark.parametrize("operation", ["PutItem", "TransactWriteItems"])
+async def test_a_request_that_it_stumbles_over_is_an_error_and_not_its_end(operation):
+    async with running() as (database, tables, said):
+        headers = {
+            "x-amz-target": f"DynamoDB_20120810.{operation}",
+            "x-amz-date": "now",
+            "content-type": "application/x-amz-json-1.0",
+            "authorization": "AWS4-HMAC-SHA256 Credential=x, SignedHeaders=x, Signature=x",
+        }
+        with pytest.raises(HTTPError) as refused:
+            urlopen(Request(tables.url, data=b"null", headers=headers), timeout=10)
+        refused.value.close()
+        assert refused.value.code == 500
+        assert (ids(database), said) == ([], [])
 
 
 async def test_an_operation_that_it_does_not_have_is_said_once_with_a_way_out():

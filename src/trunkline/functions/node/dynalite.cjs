@@ -111,7 +111,7 @@ function handed({ method, url, headers }, body, response, operation) {
     const end = response.end
     response.end = (text, ...more) => {
       if (response.statusCode === 400 && String(text).includes("UnknownOperationException")) {
-        console.log(/^[A-Za-z]{1,40}$/.test(operation) ? operation : "what is none of its operations")
+        console.log(/^[A-Za-z]{1,40}$/.test(operation) ? operation : "an operation without a name")
       }
       resolve()
       return end.call(response, text, ...more)
