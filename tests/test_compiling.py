@@ -2,7 +2,7 @@
 
 import pytest
 
-from trunkline.compiling import compile_deployment
+from trunkline.compiling import compile_deployment, load_deployment
 from trunkline.config import Settings
 from trunkline.errors import ConfigurationError
 from trunkline.gateway.throttling import Throttling
@@ -98,3 +98,11 @@ def test_what_cannot_be_is_told_with_its_place(wrong):
     one = ApiDefinition(one.logical_id, one.name, one.api_id, select, one.routes, one.authorizer, one.stages, one.where)
     with pytest.raises(ConfigurationError, match=r"^template\.yaml:3: "):
         compiled(one)
+
+
+def test_a_template_without_an_api_is_told_what_is_expected(tmp_path):
+    (tmp_path / "queue.json").write_text('{"Resources": {"Queue": {"Type": "AWS::SQS::Queue"}}}')
+    with pytest.raises(
+        ConfigurationError, match=r"queue\.json has no WebSocket Api; expected an AWS::ApiGatewayV2::Api"
+    ):
+        load_deployment(tmp_path / "queue.json", Settings())

@@ -1,10 +1,11 @@
-"""A template's deployment, compiled: what a gateway serves of it, at which path."""
+"""A template, read and compiled: what a gateway serves of it, at which path."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trunkline import limits
@@ -23,6 +24,7 @@ from trunkline.model.api import (
 from trunkline.model.expressions import compile_selector
 from trunkline.model.functions import Invocation, InvocationRefused, Invoker
 from trunkline.model.identity_sources import parse_identity_sources
+from trunkline.templates import load_template
 
 if TYPE_CHECKING:
     from trunkline.config import Settings
@@ -35,9 +37,24 @@ if TYPE_CHECKING:
         StageDefinition,
     )
 
-__all__ = ["compile_deployment"]
+__all__ = ["compile_deployment", "load_deployment"]
 
 _VARIABLE = re.compile(r"\$\{stageVariables\.([A-Za-z0-9_]+)\}")
+
+
+def load_deployment(file: Path, settings: Settings) -> Deployment:
+    """What a template says, with at least one Api.
+
+    Raises:
+        ConfigurationError: it cannot be read, or has none.
+    """
+    deployment = load_template(file, settings.parameter, region=settings.region, account=settings.account)
+    if not deployment.apis:
+        raise ConfigurationError(
+            f"{file} has no WebSocket Api; expected an AWS::ApiGatewayV2::Api with ProtocolType WEBSOCKET, or an "
+            "AWS::Serverless::WebSocketApi"
+        )
+    return deployment
 
 
 def compile_deployment(

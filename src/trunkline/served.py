@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trunkline.compiling import compile_deployment
+from trunkline.compiling import compile_deployment, load_deployment
 from trunkline.connections.local import LocalConnections
 from trunkline.errors import ConfigurationError
 from trunkline.functions.certificates import Certificates, local_certificates
@@ -33,14 +33,13 @@ from trunkline.gateway.stages import Stage, by_host
 from trunkline.gateway.throttling import Throttling
 from trunkline.model.api import CompiledApi, partition
 from trunkline.runtime import connection_ids, gateway_of, open_admin, rates_of
-from trunkline.templates import load_template
 
 if TYPE_CHECKING:
     from trunkline.config import Settings
     from trunkline.gateway.server import Gateway
     from trunkline.model.deployment import Deployment
 
-__all__ = ["ServedTemplate", "load_deployment", "open_template"]
+__all__ = ["ServedTemplate", "open_template"]
 
 _STATE = ".trunkline"
 _NOWHERE = "http://127.0.0.1:1/no-dynamodb-was-started"  # in the message of whoever calls it
@@ -282,21 +281,6 @@ def _key_of_a_run(settings: Settings) -> Key:
 def _certificates(deployment: Deployment, settings: Settings, folder: Path) -> Certificates:
     hosts = [f"{api.api_id}.execute-api.{settings.region}.amazonaws.com" for api in deployment.apis]
     return local_certificates(folder, ["localhost", "127.0.0.1", "::1", *hosts])
-
-
-def load_deployment(file: Path, settings: Settings) -> Deployment:
-    """What a template says, with at least one Api.
-
-    Raises:
-        ConfigurationError: it cannot be read, or has none.
-    """
-    deployment = load_template(file, settings.parameter, region=settings.region, account=settings.account)
-    if not deployment.apis:
-        raise ConfigurationError(
-            f"{file} has no WebSocket Api; expected an AWS::ApiGatewayV2::Api with ProtocolType WEBSOCKET, or an "
-            "AWS::Serverless::WebSocketApi"
-        )
-    return deployment
 
 
 def _folder(file: Path) -> Path:

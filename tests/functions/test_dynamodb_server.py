@@ -412,3 +412,6 @@ async def test_motos_server_is_what_remains_and_is_said_to_be_slow(bare, tmp_pat
     assert said == ["moto's server holds the tables: it is slow on large ones; dynalite is quick"]
     with pytest.raises(URLError):
         urlopen(tables.url, timeout=10)
+    wanted = Said()
+    async with tables_for([], dynamodb="moto", say=wanted):
+        assert wanted == []  # who asks for it knows

@@ -206,7 +206,7 @@ def _check_kind(template: bool, given: Mapping[str, object], chosen: Settings) -
 
 def _prepared(template: Path, chosen: Settings, *, install: bool, reload: bool) -> Deployment:
     from trunkline.cli.installing import offer_packages
-    from trunkline.served import load_deployment
+    from trunkline.compiling import load_deployment
 
     deployment = load_deployment(template, chosen)
     offer_packages(deployment, chosen, install=install)

@@ -59,8 +59,6 @@ class Tables:
             ConfigurationError: it did not start.
         """
         self._command = (name, command)
-        if name == "moto":
-            self._say("dynamodb", _SLOW)
         await self._start(0)
 
     async def close(self) -> None:
@@ -132,7 +130,10 @@ async def tables_for(
     tables = Tables(region, say, named)
     try:
         if named is None:
-            await tables.start(*choose_server(node, folders, dynamodb))
+            name, command = choose_server(node, folders, dynamodb)
+            if name == "moto" and dynamodb is None:
+                say("dynamodb", _SLOW)
+            await tables.start(name, command)
         await tables.make(definitions)
         yield tables
     finally:
