@@ -118,7 +118,7 @@ class RuntimeConnection(asyncio.Protocol):
     def _say_too_large(self) -> None:
         message = f"Response payload size exceeded maximum allowed payload size ({_MOST_BYTES} bytes)."
         error = {"errorType": "Function.ResponseSizeTooLarge", "errorMessage": message}
-        self._body, self._failed = [json.dumps(error).encode()], True
+        self._body, self._failed = [json.dumps(error, separators=(",", ":")).encode()], True
 
     def _told(self, path: str) -> bool:
         payload = b"".join(self._body)

@@ -107,7 +107,8 @@ class Worker:
             return failure  # noqa: TRY300 - all of it is what may take too long
         except TimeoutError:
             self.kill()
-            return _failure("Sandbox.Timedout", f"Error: Task timed out after {_INIT_SECONDS:.2f} seconds")
+            message = f"RequestId: {uuid.uuid4()} Error: Task timed out after {_INIT_SECONDS:.2f} seconds"
+            return _failure("Sandbox.Timedout", message)
 
     @property
     def is_busy(self) -> bool:
@@ -202,7 +203,7 @@ class Worker:
         message = f"Error: {_how_it_ended(code)}"
         self._end_call(kind, message)
         if not self._ready.done():
-            self._ready.set_result(_failure(kind, message))
+            self._ready.set_result(_failure(kind, f"RequestId: {uuid.uuid4()} {message}"))
         self._on_lost(self)
 
     async def _listen_to(self, output: asyncio.StreamReader) -> None:
@@ -262,7 +263,8 @@ class Worker:
 
 
 def _failure(kind: str, message: str) -> Invocation:
-    return Invocation(json.dumps({"errorType": kind, "errorMessage": message}).encode(), "Unhandled")
+    told = json.dumps({"errorType": kind, "errorMessage": message}, separators=(",", ":"))  # as Lambda spells it
+    return Invocation(told.encode(), "Unhandled")
 
 
 def _how_it_ended(code: int) -> str:
