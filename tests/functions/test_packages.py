@@ -107,6 +107,15 @@ def test_a_zip_is_looked_into(tmp_path):
     assert list(missing(function(archive))) == ["@aws-sdk/client-lambda@3"]
 
 
+def test_what_cannot_be_read_needs_nothing(tmp_path):
+    broken = tmp_path / "code.zip"
+    broken.write_bytes(b"PK no zip")
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "index.js").write_text(f'require("{CLIENT}")')
+    assert missing(function(broken)) == {}
+    assert list(missing(function(tmp_path / "app", layers=(broken,)))) == [f"{CLIENT}@3"]
+
+
 def test_a_bundle_has_with_it_what_it_needs(tmp_path):
     (tmp_path / "index.js").write_text(f'require("{CLIENT}")' + " " * 1_000_000)
     assert missing(function(tmp_path)) == {}

@@ -14,6 +14,7 @@ from rich.text import Text
 from trunkline.errors import ConfigurationError
 from trunkline.functions.npm import ensure_node_packages, find_node, find_npm, module_folders, node_cache
 from trunkline.functions.packages import missing_packages
+from trunkline.log import escape
 
 if TYPE_CHECKING:
     from trunkline.config import Settings
@@ -85,7 +86,7 @@ def _install(needed: Needed, out: Console, *, strict: bool) -> None:
     except ConfigurationError as error:
         if strict:
             raise
-        out.print(Text(str(error), style="red"))
+        out.print(Text(escape(str(error)), style="red"))
     else:
         _tell(out, f"installed in {_shown(node_cache())}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -19,7 +20,8 @@ _NOT_FOUND = re.compile(r"Cannot find (?:module|package) '(aws-sdk|@aws-sdk/[a-z
 _RUNTIME = re.compile(r"nodejs([0-9]+)")
 _OLD = 16  # the last Node for which Lambda has version 2 of the SDK; the later ones have version 3
 _SUFFIXES = (".js", ".mjs", ".cjs")
-_MOST_FILES = 2_000
+_UNREADABLE = (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError)
+_MOST_FILES = 500
 _MOST_BYTES = 1_000_000  # of a file; a longer one is a bundle, and has with it what it needs
 
 
@@ -66,7 +68,10 @@ def _imported(function: FunctionDefinition) -> list[str]:
     runtime = _RUNTIME.match(function.runtime)
     if runtime is None:
         return []
-    names = {name.decode() for text in _texts(function) for name in _IMPORTED.findall(text)}
+    names = set()
+    with contextlib.suppress(*_UNREADABLE):  # whoever runs it says what is wrong with it
+        for text in _texts(function):
+            names |= {name.decode() for name in _IMPORTED.findall(text)}
     if int(runtime[1]) <= _OLD:
         return ["aws-sdk@2"] if "aws-sdk" in names else []
     return sorted(f"{name}@3" for name in names if name != "aws-sdk")
@@ -77,7 +82,7 @@ def _texts(function: FunctionDefinition) -> Iterator[bytes]:
         yield function.inline.encode()
     elif function.code is not None and function.code.is_dir():
         yield from _in_folder(function.code)
-    elif function.code is not None and zipfile.is_zipfile(function.code):
+    elif function.code is not None and function.code.is_file():
         yield from _in_zip(function.code)
 
 
@@ -110,7 +115,7 @@ def _has(function: FunctionDefinition, name: str) -> bool:
         if place is None:
             continue
         if place.is_file():
-            if zipfile.is_zipfile(place) and _is_in_zip(place, name):
+            if _is_in_zip(place, name):
                 return True
         elif any((folder / "node_modules" / name).is_dir() for folder in (place, *place.parents, place / "nodejs")):
             return True
@@ -118,5 +123,6 @@ def _has(function: FunctionDefinition, name: str) -> bool:
 
 
 def _is_in_zip(file: Path, name: str) -> bool:
-    with zipfile.ZipFile(file) as opened:
+    with contextlib.suppress(*_UNREADABLE), zipfile.ZipFile(file) as opened:
         return any(f"node_modules/{name}/" in one for one in opened.namelist())
+    return False
