@@ -126,7 +126,7 @@ def invocations(function: str, *, connections: int) -> Measure:
     """
 
     def measure(server: Server, seconds: float) -> Measured:
-        options = {"connections": connections, "concurrency": 1, "warmup": 0.5 + connections / 20, "seconds": seconds}
+        options = {"connections": connections, "concurrency": 1, "warmup": 3 + connections / 40, "seconds": seconds}
         with running(server) as process:
             return _measured(load("echo", process, text=text_for(function), **options), "rate")
 
