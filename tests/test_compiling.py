@@ -75,7 +75,7 @@ async def test_a_function_may_be_named_by_a_stage_variable():
 
 async def test_a_function_that_the_template_does_not_have_is_refused_by_name():
     one = compiled(api())["dev"]
-    with pytest.raises(InvocationRefused, match="no function 'send'"):
+    with pytest.raises(InvocationRefused, match="'send' is no function of the template"):
         await one.routes["send"].invoke.__self__._function.invoke(b"{}")
 
 

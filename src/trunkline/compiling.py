@@ -136,4 +136,4 @@ class _Missing:
         self.name = name
 
     async def invoke(self, payload: bytes) -> Invocation:
-        raise InvocationRefused(f"the template has no function {self.name!r}")
+        raise InvocationRefused(f"{self.name!r} is no function of the template that can be run here")

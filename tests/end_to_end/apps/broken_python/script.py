@@ -39,7 +39,7 @@ ABSENT = {
     "import": IMPORT,
     "handlerless": "Handlerless failed: Runtime.HandlerNotFound",
     "other-language": "the runtime 'ruby3.3' cannot be run here",
-    "nobody": "the template has no function 'nobody'",
+    "nobody": "'nobody' is no function of the template that can be run here",
 }
 FAILURES = [
     *(why for *_, why in HANDSHAKES),
