@@ -6,12 +6,17 @@ import zipfile
 
 import pytest
 
-from trunkline.functions.code import layers_of, task_root_of
+from trunkline.functions import code
+from trunkline.functions.code import layers_of
 from trunkline.model.functions import FunctionDefinition, InvocationRefused
 
 
 def function(runtime="python3.11", **given):
     return FunctionDefinition("talk", "Talk", runtime, "index.handler", where="template.yaml:3", **given)
+
+
+def task_root_of(definition, folder):
+    return code.task_root_of(definition, folder, folder / "archives")
 
 
 def zipped(file, members):
@@ -34,6 +39,22 @@ def test_a_folder_is_run_where_it_stands(tmp_path):
 def test_a_zip_is_unpacked(tmp_path):
     root = task_root_of(function(code=zipped(tmp_path / "a.zip", {"app/index.py": "text"})), tmp_path / "new")
     assert (root / "app" / "index.py").read_text() == "text"
+
+
+def test_a_zip_of_several_functions_is_unpacked_once_and_anew_when_it_has_changed(tmp_path):
+    file = zipped(tmp_path / "a.zip", {"index.py": "text"})
+    first = task_root_of(function(code=file), tmp_path / "new")
+    assert task_root_of(function(code=file), tmp_path / "new") == first
+    second = task_root_of(function(code=zipped(file, {"index.py": "other"})), tmp_path / "new")
+    assert second != first
+    assert [(root / "index.py").read_text() for root in (first, second)] == ["text", "other"]
+
+
+def test_a_zip_that_could_not_be_unpacked_is_tried_again(tmp_path):
+    (tmp_path / "a.zip").write_text("text")
+    for _ in range(2):
+        with pytest.raises(InvocationRefused, match=r"a\.zip cannot be unpacked"):
+            task_root_of(function(code=tmp_path / "a.zip"), tmp_path / "new")
 
 
 @pytest.mark.parametrize("name", ["../out.py", "/out.py", "a/../../out.py"])

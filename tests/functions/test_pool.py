@@ -260,6 +260,16 @@ async def test_variables_that_aws_would_refuse_are_told_once(functions):
 
 
 @real
+async def test_what_is_true_of_a_runtime_is_said_once_in_a_run(functions, tmp_path):
+    said = []
+    around = Surroundings("eu-west-1", "111122223333", tmp_path / "run", lambda *line: said.append(line))
+    functions.made += [LocalFunction(definition(runtime="python3.9"), around) for _ in range(2)]
+    for function in functions.made:
+        assert (await ask(function, n=1))[0] is None
+    assert sum("python3.9 is run by" in line for _, line in said) == 1
+
+
+@real
 async def test_a_worker_that_is_killed_while_it_waits_swallows_no_event(functions):
     function = functions()
     for _ in range(3):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import stat
+import threading
 import zipfile
 from pathlib import Path
 
@@ -11,15 +13,17 @@ from trunkline.model.functions import FunctionDefinition, InvocationRefused
 
 __all__ = ["layers_of", "task_root_of"]
 
+_unpacking = threading.Lock()
 _MOST_FILES = 50_000
 _MOST_BYTES = 250 * 1024 * 1024  # Lambda's quota for code and layers, unzipped
 
 
-def task_root_of(definition: FunctionDefinition, folder: Path) -> Path:
+def task_root_of(definition: FunctionDefinition, folder: Path, archives: Path) -> Path:
     """The folder that a function runs in.
 
     Args:
-        folder: an empty one, for what has to be unpacked.
+        folder: an empty one, for its text.
+        archives: where zip files are unpacked, each once for all functions that have it, and anew when it has changed.
 
     Raises:
         InvocationRefused: its code cannot be had.
@@ -34,7 +38,19 @@ def task_root_of(definition: FunctionDefinition, folder: Path) -> Path:
         raise InvocationRefused(f"its code is not there: {code} ({definition.where})")
     if code.is_dir():
         return code
-    _unpack(code, folder)
+    return _unpacked(code, archives)
+
+
+def _unpacked(archive: Path, archives: Path) -> Path:
+    found = archive.stat()
+    told = f"{archive.resolve()}\0{found.st_size}\0{found.st_mtime_ns}\0{found.st_ino}"
+    folder = archives / hashlib.sha256(told.encode()).hexdigest()[:16]
+    with _unpacking:
+        if not folder.is_dir():
+            unfinished = folder.with_suffix(".unfinished")
+            shutil.rmtree(unfinished, ignore_errors=True)
+            _unpack(archive, unfinished)
+            unfinished.rename(folder)
     return folder
 
 

@@ -49,6 +49,7 @@ class Surroundings:
         folder: where code is unpacked, and workers have their own folders.
         say: takes each line that a worker writes: the function's name, and the line.
         node_modules: folder of npm packages that functions in Node find; None for none.
+        told: what has been said of runtimes, which is said once.
     """
 
     region: str
@@ -57,6 +58,7 @@ class Surroundings:
     say: Say
     environment: Mapping[str, str] = field(default_factory=dict)
     node_modules: Path | None = None
+    told: set[str] = field(default_factory=set)
 
 
 def worker_environment(

@@ -60,7 +60,7 @@ class LocalFunction:
         self._generation = 0
         self._code: asyncio.Task[_Prepared] | None = None
         self._reaper: asyncio.TimerHandle | None = None
-        self._told: set[str] = set()
+        self._has_told_of_reserved = False
         self._last_failure: list[str] = []
         self._closed = False
 
@@ -82,14 +82,16 @@ class LocalFunction:
             raise InvocationRefused("Rate Exceeded.")
         self._running += 1
         try:
-            worker = await self._take()
             for _ in range(_TRIES):
+                parked = self._parked_one()
+                if parked is not None:
+                    return await parked.run(payload)
+                worker = await self._take()
                 if isinstance(worker, Invocation):
                     return worker
                 if worker.can_take and worker.generation == self._generation:
                     return await worker.run(payload)
                 worker.kill()  # it has ended since, or began with code that has changed since
-                worker = await self._take()
             raise InvocationRefused(f"its workers end as soon as they have begun, {_TRIES} of them")
         finally:
             self._running -= 1
@@ -125,14 +127,19 @@ class LocalFunction:
 
     # Workers.
 
-    async def _take(self) -> Worker | Invocation:
-        if self._closed:
-            raise InvocationRefused(_ENDING)
+    def _parked_one(self) -> Worker | None:
+        """One that waits for an event and lives; to be run at once."""
         while self._idle:
             worker = self._idle.pop()
             if worker.can_take:
                 return worker
             worker.kill()
+        return None
+
+    async def _take(self) -> Worker | Invocation:
+        """One that has just come to wait, or what is wrong with the function."""
+        if self._closed:
+            raise InvocationRefused(_ENDING)
         if len(self._workers) < _MOST_WORKERS and not self._is_one_about_to_ask():
             return await self._start()
         loop = asyncio.get_running_loop()
@@ -191,7 +198,8 @@ class LocalFunction:
 
     def _prepare(self) -> _Prepared:
         folder = self._folder()
-        root = task_root_of(self.definition, folder / "code").absolute()
+        archives = self._surroundings.folder / "archives"
+        root = task_root_of(self.definition, folder / "code", archives).absolute()
         layers = layers_of(self.definition, folder / "layers")
         within = [root] if layers is None else [root, layers]
         return _Prepared(root, layers, runtime_of(self.definition, self._surroundings.node_modules, within))
@@ -202,13 +210,17 @@ class LocalFunction:
         return folder
 
     def _tell(self, note: str) -> None:
-        if note and note not in self._told:
-            self._told.add(note)
+        """Say it once in a run: what is true of a runtime is true of all functions that have it."""
+        if note and note not in self._surroundings.told:
+            self._surroundings.told.add(note)
             self._surroundings.say(self.definition.name, note)
 
     def _tell_of_reserved(self) -> None:
-        if names := reserved_of(self.definition):
-            self._tell(f"its variables {', '.join(names)} are left out: AWS refuses names of Lambda's own")
+        names = reserved_of(self.definition)
+        if names and not self._has_told_of_reserved:
+            text = f"its variables {', '.join(names)} are left out: AWS refuses names of Lambda's own"
+            self._surroundings.say(self.definition.name, text)
+        self._has_told_of_reserved = True
 
     def _say_beginning(self, worker: Worker, *, failed: bool) -> None:
         """What it wrote while it began; the same failure again is not said again."""

@@ -49,6 +49,7 @@ class RuntimeConnection(asyncio.Protocol):
         self._listener = listener
         self._parser = httptools.HttpRequestParser(self)
         self._transport = cast("asyncio.Transport", None)
+        self._hang_up: select.poll | None = None
         self._url = b""
         self._body: list[bytes] = []
         self._size = 0
@@ -57,12 +58,8 @@ class RuntimeConnection(asyncio.Protocol):
     @property
     def is_alive(self) -> bool:
         """Whether the worker is still at its other end, as far as the system knows."""
-        sock = self._transport.get_extra_info("socket")
-        if sock is None or self._transport.is_closing():
-            return False
-        poll = select.poll()
-        poll.register(sock.fileno(), select.POLLIN | getattr(select, "POLLRDHUP", 0))
-        return not poll.poll(0)  # who waits for an event sends nothing
+        # Who waits for an event sends nothing.
+        return self._hang_up is not None and not self._transport.is_closing() and not self._hang_up.poll(0)
 
     def give(self, headers: Mapping[str, str], payload: bytes) -> None:
         """Hand it the event that it waits for."""
@@ -75,6 +72,10 @@ class RuntimeConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A worker came."""
         self._transport = cast("asyncio.Transport", transport)
+        sock = transport.get_extra_info("socket")
+        if sock is not None:
+            self._hang_up = select.poll()
+            self._hang_up.register(sock.fileno(), select.POLLIN | getattr(select, "POLLRDHUP", 0))
 
     def data_received(self, data: bytes) -> None:
         """Some of a call came."""

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import os
-import secrets
 import signal
 import sys
 import uuid
@@ -125,7 +124,6 @@ class Worker:
         connection = cast("RuntimeConnection", self._connection)
         self._connection = None
         self._answer = answer = self._loop.create_future()
-        self._request_id = str(uuid.uuid4())
         seconds = self._definition.seconds
         connection.give(self._headers(seconds), payload)
         if self._look is None:
@@ -160,11 +158,13 @@ class Worker:
             await asyncio.wait([self._living], timeout=_STOP_SECONDS)
 
     def _headers(self, seconds: float) -> dict[str, str]:
+        now, random = clock.now(), os.urandom(28)
+        self._request_id = str(uuid.UUID(bytes=random[:16], version=4))
         return {
             "Lambda-Runtime-Aws-Request-Id": self._request_id,
-            "Lambda-Runtime-Deadline-Ms": str(int((clock.now() + seconds) * 1000)),
+            "Lambda-Runtime-Deadline-Ms": str(int((now + seconds) * 1000)),
             "Lambda-Runtime-Invoked-Function-Arn": self._arn,
-            "Lambda-Runtime-Trace-Id": f"Root=1-{int(clock.now()):08x}-{secrets.token_hex(12)};Sampled=0",
+            "Lambda-Runtime-Trace-Id": f"Root=1-{int(now):08x}-{random[16:].hex()};Sampled=0",
         }
 
     def _time_out(self) -> None:
