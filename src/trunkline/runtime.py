@@ -196,8 +196,10 @@ def gateway_of(
     chosen: Settings,
     verifier: Verifier,
     context: contextvars.Context,
+    *,
+    foreign: bool = False,
 ) -> Gateway:
-    """A gateway of these Apis and connections, under the rules of the settings."""
+    """A gateway of these Apis and connections, under the rules of the settings; `foreign` as for `Management`."""
     admission = Admission(
         most=chosen.max_connections,
         most_per_address=chosen.max_per_address,
@@ -212,6 +214,7 @@ def gateway_of(
         admission,
         verifying=chosen.verify_signatures,
         hosts=chosen.host_name,
+        foreign=foreign,
     )
     web = None if chosen.web is None else Path(chosen.web)
     return Gateway(apis, ids, connections, web=web, admission=admission, management=management, context=context)

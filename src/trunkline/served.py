@@ -251,7 +251,7 @@ async def open_template(
         key = _key_of_a_run(settings)
         keys = None if named is None else [*named, key]
         verifier = Verifier(keys, settings.region)
-        gateway = gateway_of([], ids, connections, settings, verifier, contextvars.copy_context())
+        gateway = gateway_of([], ids, connections, settings, verifier, contextvars.copy_context(), foreign=True)
         served = ServedTemplate(file, deployment, gateway, settings, key, say)
         served.certificates = _certificates(deployment, settings, _folder(file) / _STATE)
         gateway.tls = served.certificates.context

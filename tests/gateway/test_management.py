@@ -568,6 +568,34 @@ async def test_the_name_of_another_api_is_forbidden():
     await gateway.close()
 
 
+ELSEWHERE = "0000000000.execute-api.us-east-1.amazonaws.com"
+
+
+@pytest.mark.parametrize(
+    ("stage", "source_ip", "header", "status"),
+    [("dev", "127.0.0.1", "X: 1", 400), ("other", "127.0.0.1", "X: 1", 403), ("dev", "203.0.113.7", "X: 1", 403)]
+    + [("dev", "127.0.0.1", "Via: 1.1 a-proxy", 403), ("dev", "127.0.0.1", "Origin: http://localhost", 403)],
+)
+async def test_an_api_that_is_nowhere_here_may_be_taken_for_that_of_the_path_by_programs_of_this_machine(
+    stage, source_ip, header, status
+):
+    gateway, _ = managed(foreign=True)
+    caller = Caller(Client(gateway, source_ip=source_ip))
+    assert (await caller.get("junk", header, stage=stage, host=ELSEWHERE)).status == status
+    caller.client.hang_up()
+    await gateway.close()
+
+
+async def test_an_api_that_is_here_is_never_taken_for_another():
+    gateway, _ = managed(foreign=True)
+    second = replace(gateway.stages["prod"].api, api_id="bbbbbbbbbb", stage="second")
+    gateway.stages["second"] = Stage(second)
+    caller = Caller(Client(gateway))
+    assert (await caller.get("junk", stage="dev", host=ELSEWHERE.replace("0", "b"))).status == 403
+    caller.client.hang_up()
+    await gateway.close()
+
+
 async def test_of_two_apis_with_a_stage_of_one_name_the_host_says_which_is_meant():
     async with testing.node(program()) as node:
         stages = node.running.gateway.stages

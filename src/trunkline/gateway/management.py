@@ -69,6 +69,8 @@ class Management:
         admission: knows who is at the other end.
         verifying: callers of this machine, too, must sign. Others must always.
         hosts: by which names it may be called, besides those of this machine and of API Gateway.
+        foreign: a call of this machine to an Api that is served nowhere here is for the stage of its path: code of
+            others has the address of an Api written down that it was once deployed as.
     """
 
     def __init__(
@@ -81,7 +83,9 @@ class Management:
         *,
         verifying: bool = False,
         hosts: Sequence[str] = (),
+        foreign: bool = False,
     ) -> None:
+        self._foreign = foreign
         self._connections = connections
         self._registry = registry
         self._check_id = check_id
@@ -137,7 +141,7 @@ class Management:
         parts = request.path.split("/")
         if len(parts) != 4 or parts[2] not in _CONNECTIONS or not all(parts[1:]) or request.method not in _METHODS:
             raise _Refusal(refused(403, "MissingAuthenticationTokenException", "Missing Authentication Token"))
-        stage = find_stage(stages, host.api_id, parts[1])
+        stage = find_stage(stages, host.api_id, parts[1]) or self._foreign_stage(stages, host.api_id, request)
         if stage is None:
             raise _Refusal(forbidden())
         connection_id = parts[3].replace("%3D", "=")  # what clients write, and cheaper than to decode everything
@@ -146,6 +150,11 @@ class Management:
         if host.is_public or not self._callers.trusts(request):
             self._authenticate(request, stage.api, connection_id)
         return stage.api, connection_id
+
+    def _foreign_stage(self, stages: Mapping[str, Stage], api_id: str, request: HttpRequest) -> Stage | None:
+        if not self._foreign or any(stage.api.api_id == api_id for stage in stages.values()):
+            return None
+        return stages.get(request.path.split("/")[1]) if self._callers.trusts(request) else None
 
     def _authenticate(self, request: HttpRequest, api: CompiledApi, connection_id: str) -> None:
         try:
