@@ -250,7 +250,7 @@ ask().then(async (first) => {{ console.log(first === await ask()); agent.destroy
     ("program", "suffix"),
     [
         ("console.log(require('/opt/nodejs/words').hello, require('/opt/nodejs/words.js').hello);", "cjs"),
-        ("import { hello } from '/opt/nodejs/words.js'; console.log(hello, (await import('file:///opt/nodejs/words.js')).hello);", "mjs"),
+        ("import { hello } from '/opt/nodejs/words.js'; console.log(hello, (await import(new URL('file:/opt/nodejs/words.js').href)).hello);", "mjs"),
         ("import('/opt/nodejs/words.js').then(({ hello }) => console.log(hello, require('/opt/nodejs/words').hello));", "cjs"),
     ],
     ids=["require", "import", "both"],
