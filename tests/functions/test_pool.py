@@ -170,6 +170,26 @@ async def test_a_function_that_takes_more_memory_than_it_may_is_killed_and_repla
     assert (await ask(function, n=1))[1]["event"] == {"n": 1}
 
 
+LITTERING = """
+exports.handler = async () => {
+  let kept = [];
+  const end = Date.now() + 1000;
+  for (let n = 0; Date.now() < end; n++) {
+    kept.push({ list: new Array(1000).fill(n), text: 'x'.repeat(100) + n });
+    if (kept.length > 3000) kept = kept.slice(2000);
+    if (n % 1000 === 0) await new Promise(setImmediate);
+  }
+  return 'ok';
+};
+"""
+
+
+@pytest.mark.parametrize("runtime", ["nodejs20.x", "nodejs24.x"])
+@real
+async def test_garbage_is_collected_before_it_ends_a_function(functions, runtime):
+    assert await ask(functions(inline=LITTERING, runtime=runtime, memory_mb=128)) == (None, "ok")
+
+
 @real
 async def test_a_function_that_takes_too_much_memory_as_it_begins_is_killed_too(functions):
     text = "import time\neaten = []\nwhile True:\n    eaten.append(bytearray(4_000_000))\n    time.sleep(0.001)"

@@ -69,9 +69,17 @@ def test_imports_find_packages_under_either_client_in_node(tmp_path, client):
     if client:
         official(tmp_path, "3.3.0", "bin/index.mjs")
     command = runtime_of(function("nodejs20.x"), tmp_path).command
-    assert command[1] == "--import"
-    assert command[2].startswith("file://")
-    assert command[2].endswith("resolve.mjs")
+    (hooks,) = [after for option, after in zip(command, command[1:], strict=False) if option == "--import"]
+    assert hooks.startswith("file://")
+    assert hooks.endswith("resolve.mjs")
+
+
+def test_node_has_the_options_that_lambda_gives_it(nodes):
+    nodes("20.1.0")
+    command = runtime_of(function("nodejs20.x"), None).command
+    assert command[1:5] == (
+        "--expose-gc", "--max-http-header-size=81920", "--max-semi-space-size=6", "--max-old-space-size=115",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
