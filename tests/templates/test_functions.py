@@ -82,3 +82,19 @@ def test_a_layer_in_s3_is_warned_about_and_left_out(app):
     deployment = app("Resources:\n" + layer + function(", Layers: [!Ref A]"))
     assert deployment.functions[0].layers == ()
     assert "layer A is left out: its code is in S3" in deployment.warnings[0].text
+    assert len(deployment.warnings) == 1
+
+
+@pytest.mark.parametrize("runtime", ["java21", "dotnet8", "ruby3.3"])
+def test_a_function_of_another_language_that_is_not_built_is_warned_about_and_not_run(app, runtime):
+    other = function(name="J").replace("python3.12, Code: {ZipFile: x}", f"{runtime}, Code: target/a.jar")
+    deployment = app("Resources:\n" + function(name="A") + other)
+    assert [made.logical_id for made in deployment.functions] == ["A"]
+    assert deployment.not_run == (("J", "AWS::Lambda::Function"),)
+    (warning,) = deployment.warnings
+    assert str(warning).endswith(f"yaml:3: function J is not run here: {runtime} cannot be, and its code is not built")
+
+
+def test_a_function_of_another_language_keeps_its_code_where_it_is_built(app, tmp_path):
+    text = "Resources:\n" + function().replace("python3.12, Code: {ZipFile: x}", "java21, Code: a.jar")
+    assert app(text, "a.jar").functions[0].code == tmp_path / "my app" / "a.jar"

@@ -203,3 +203,9 @@ def test_a_package_that_is_missing_is_named_with_its_remedy_and_only_loaded_when
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     remedy = f"ConfigurationError running a template needs {package}; it needs: pip install 'trunkline[aws]'"
     assert (done.stdout.splitlines(), done.stderr) == (["[]", remedy], "")
+
+
+def test_a_loop_over_resources_is_said_before_the_transform_trips_over_it(app):
+    text = "Transform: [AWS::LanguageExtensions, AWS::Serverless-2016-10-31]\nResources:\n  Fn::ForEach::Each: [N, [A], {}]\n"
+    with pytest.raises(ConfigurationError, match=r"yaml:3: Fn::ForEach::Each is not done here; expected resources"):
+        app(text)

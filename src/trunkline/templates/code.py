@@ -6,11 +6,16 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from trunkline.errors import ConfigurationError
 from trunkline.templates.resource import Resource
 
-__all__ = ["LOCAL_BUCKET", "NotHere", "local_code"]
+__all__ = ["LOCAL_BUCKET", "NoCodeError", "NotHere", "local_code"]
 
 LOCAL_BUCKET = "trunkline-local-code"  # stands for the template's folder while SAM's transform wants an S3 address
+
+
+class NoCodeError(ConfigurationError):
+    """There is no such folder or zip file."""
 
 
 class NotHere(Exception):  # noqa: N818
@@ -22,7 +27,8 @@ def local_code(resource: Resource, key: str) -> Path:
 
     Raises:
         NotHere: it is in S3, and nothing beside the template is it.
-        ConfigurationError: it leaves the template's folder, or there is no such folder or zip file.
+        NoCodeError: there is no such folder or zip file.
+        ConfigurationError: it leaves the template's folder.
     """
     code = resource.properties.get(key)
     if isinstance(code, str) and not code.startswith("s3://"):
@@ -66,4 +72,5 @@ def _confined(resource: Resource, key: str, text: Any) -> Path:
             return path
     except (OSError, RuntimeError):  # a name that is too long, or symbolic links in a circle
         pass
-    raise resource.error(f"there is no code at {text!r}; expected a folder or a zip file beside the template", key)
+    wrong = f"there is no code at {text!r}; expected a folder or a zip file beside the template"
+    raise NoCodeError(str(resource.error(wrong, key)))

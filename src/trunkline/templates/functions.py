@@ -8,32 +8,38 @@ from typing import Any
 
 from trunkline.model.deployment import Warned
 from trunkline.model.functions import FunctionDefinition
-from trunkline.templates.code import NotHere, local_code
+from trunkline.templates.code import NoCodeError, NotHere, local_code
 from trunkline.templates.resource import Resource
 from trunkline.templates.sections import as_text
 
 __all__ = ["layers_of", "make_function"]
 
 
-def layers_of(resources: Mapping[str, Resource], arn: Mapping[str, str], warnings: list[Warned]) -> dict[str, Path]:
-    """The code of the layers that are beside the template, by ARN.
+_RUN_HERE = ("python", "nodejs", "provided")
+
+
+def layers_of(
+    resources: Mapping[str, Resource], arn: Mapping[str, str], warnings: list[Warned]
+) -> dict[str, Path | None]:
+    """The code of the template's layers, by ARN; None, with a warning, where it is not beside the template.
 
     Args:
         arn: by logical id.
     """
-    found = {}
+    found: dict[str, Path | None] = {}
     for layer in resources.values():
         try:
             found[arn[layer.logical_id]] = local_code(layer, "Content")
         except NotHere as reason:
+            found[arn[layer.logical_id]] = None
             warnings.append(Warned(layer.where, f"layer {layer.logical_id} is left out: {reason}"))
     return found
 
 
 def make_function(
-    resource: Resource, name: str, layers: Mapping[str, Path], warnings: list[Warned]
+    resource: Resource, name: str, layers: Mapping[str, Path | None], warnings: list[Warned]
 ) -> FunctionDefinition | None:
-    """A function; None, with a warning, where it is a container image.
+    """A function; None, with a warning, where it is a container image, or of another language and not built.
 
     Raises:
         NotHere: its code is in S3.
@@ -43,8 +49,15 @@ def make_function(
         text = f"function {resource.logical_id} is a container image and is not run here; expected PackageType Zip"
         warnings.append(Warned(resource.where, text))
         return None
-    code, inline = _code(resource)
     runtime = resource.text("Runtime")
+    try:
+        code, inline = _code(resource)
+    except NoCodeError:
+        if runtime.startswith(_RUN_HERE):
+            raise
+        text = f"function {resource.logical_id} is not run here: {runtime} cannot be, and its code is not built"
+        warnings.append(Warned(resource.where, text))
+        return None
     return FunctionDefinition(
         name=name,
         logical_id=resource.logical_id,
@@ -73,15 +86,15 @@ def _code(resource: Resource) -> tuple[Path | None, str | None]:
     return None, inline
 
 
-def _layers(resource: Resource, layers: Mapping[str, Path], warnings: list[Warned]) -> tuple[Path, ...]:
-    found = []
+def _layers(resource: Resource, layers: Mapping[str, Path | None], warnings: list[Warned]) -> tuple[Path, ...]:
+    found: list[Path | None] = []
     for arn in resource.list("Layers"):
         if isinstance(arn, str) and arn in layers:
             found.append(layers[arn])
         else:
             text = f"layer {arn} of function {resource.logical_id} is not here and is left out"
             warnings.append(Warned(resource.where_of("Layers"), text))
-    return tuple(found)
+    return tuple(layer for layer in found if layer is not None)
 
 
 def _environment(resource: Resource, warnings: list[Warned]) -> dict[str, str]:

@@ -8,16 +8,21 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from trunkline.errors import ConfigurationError
 from trunkline.templates.conditions import Conditions, UnderWay
 from trunkline.templates.document import Document
 from trunkline.templates.physical import NAMED_BY, Names
 from trunkline.templates.sections import as_text, resource_path, section
 
-__all__ = ["NO_VALUE", "Resolver"]
+__all__ = ["NO_VALUE", "ElsewhereError", "Resolver"]
 
 NO_VALUE = object()  # what AWS::NoValue means: the property is not there
 MAX_TEXT = 16 * 1024 * 1024  # of all texts that are put together, for names that double from one to the next
 _PLACEHOLDER = re.compile(r"\$\{(!?)([^${}]*)\}")
+
+
+class ElsewhereError(ConfigurationError):
+    """A value is that of another stack."""
 
 
 class Resolver:
@@ -149,9 +154,8 @@ class Resolver:
 
     def _call(self, name: str, argument: Any, path: tuple[Any, ...]) -> Any:
         if name == "Fn::ImportValue":
-            raise self.document.error(
-                "Fn::ImportValue reads another stack, and none is here; expected a parameter or the value itself", *path
-            )
+            wrong = "Fn::ImportValue reads another stack, and none is here; expected a parameter or the value itself"
+            raise ElsewhereError(str(self.document.error(wrong, *path)))
         function = self._functions.get(name)
         if function is None:
             raise self.document.error(

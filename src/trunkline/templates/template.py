@@ -21,6 +21,7 @@ from trunkline.templates.intrinsics import Resolver
 from trunkline.templates.loader import load_document
 from trunkline.templates.parameters import parameters_of
 from trunkline.templates.physical import stack_name
+from trunkline.templates.properties import resolved
 from trunkline.templates.resource import Resource
 from trunkline.templates.sections import as_text, resource_path, section
 from trunkline.templates.tables import make_table
@@ -66,11 +67,12 @@ class _Template:
             raise document.error("there are no Resources; expected a SAM or CloudFormation template")
         self._document = document
         self._warnings: list[Warned] = []
-        values = parameters_of(document, given)
+        values = parameters_of(document, given, self._warnings)
         stack = stack_name(document.file)
         values.update(_pseudo(region, account, stack))
         if len(section(document, document.data, "Resources")) > _MOST_RESOURCES:
             raise document.error(f"there are over {_MOST_RESOURCES} resources; expected fewer", "Resources")
+        _check_loops(document)
         self._warn_of_transforms()
         data = document.data
         if sam.is_sam(document):
@@ -109,7 +111,7 @@ class _Template:
 
     def _resource(self, logical_id: str, kind: str, resource: dict[str, Any], path: tuple[Any, ...]) -> Resource:
         metadata = resource.get("Metadata")
-        properties = self._resolver.resolve(resource.get("Properties") or {}, *path, "Properties")
+        properties = resolved(self._resolver, resource.get("Properties") or {}, (*path, "Properties"), self._warnings)
         if not isinstance(properties, dict):
             raise self._document.error(f"Properties of {logical_id} are no mapping; expected one", *path, "Properties")
         metadata = metadata if isinstance(metadata, dict) else {}
@@ -135,7 +137,7 @@ class _Template:
         return tuple(functions.values()), away
 
     def _function(
-        self, resource: Resource, name: str, layers: Mapping[str, Path], *, needed: bool
+        self, resource: Resource, name: str, layers: Mapping[str, Path | None], *, needed: bool
     ) -> FunctionDefinition | None:
         try:
             return make_function(resource, name, layers, self._warnings)
@@ -192,9 +194,13 @@ class _Template:
         return as_text(self._resolver.resolve(output.get("Value"), "Outputs", name, "Value"))
 
 
+def _check_loops(document: Document) -> None:
+    for name in section(document, document.data, "Resources"):
+        if name.startswith("Fn::"):
+            raise document.error(f"{name} is not done here; expected resources", "Resources", name)
+
+
 def _kind(document: Document, logical_id: str, resource: Any, path: tuple[Any, ...]) -> str:
-    if logical_id.startswith("Fn::"):
-        raise document.error(f"{logical_id} is not done here; expected resources", *path)
     kind = resource.get("Type") if isinstance(resource, dict) else None
     if not isinstance(kind, str) or not re.match(r"[A-Za-z0-9]+::", kind):
         raise document.error(f"resource {logical_id} has no Type; expected one such as AWS::Lambda::Function", *path)
