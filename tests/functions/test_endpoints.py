@@ -12,6 +12,7 @@ from trunkline.functions.npm import find_node
 
 def made(**more):
     usual = {"host": "127.0.0.1", "port": 8000, "region": "eu-west-1", "stages": [("a1b2c3d4e5", "prod")]}
+    usual["environment"] = {}
     return variables(**usual | more)
 
 
@@ -26,6 +27,15 @@ def test_the_services_that_are_here_have_their_endpoints_and_all_others_are_left
 
 def test_tables_that_are_not_here_are_left_alone():
     assert "AWS_ENDPOINT_URL_DYNAMODB" not in made()
+
+
+def test_services_that_a_user_has_elsewhere_are_where_the_user_says():
+    elsewhere = {"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9000", "AWS_ENDPOINT_URL_LAMBDA": "http://127.0.0.1:9001"}
+    found = made(environment=elsewhere | {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_PROFILE": "mine"})
+    assert {name: url for name, url in found.items() if name in {*elsewhere, "AWS_ENDPOINT_URL", "AWS_PROFILE"}} == {
+        "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9000",
+        "AWS_ENDPOINT_URL_LAMBDA": "http://127.0.0.1:8000",
+    }
 
 
 def test_a_call_without_an_endpoint_means_the_first_stage():

@@ -343,7 +343,10 @@ def test_what_node_does_not_have_to_lead_stays_as_it_was(node, options):
     assert node(NOT_LED.replace("OPTIONS", options)) == "TLS"
 
 
-SAID = "sqs.eu-west-1.amazonaws.com is not here: calls to it go to AWS, and no credentials of yours with them\n"
+SAID = (
+    "sqs.eu-west-1.amazonaws.com is not here: calls to it go to AWS, and no credentials of yours with them; "
+    "a variable such as AWS_ENDPOINT_URL_SQS leads them elsewhere\n"
+)
 
 
 def test_python_says_once_of_a_service_that_is_not_here_where_calls_go(python):
@@ -373,13 +376,53 @@ tls.connect({ host: 's3.eu-west-1.amazonaws.com', port: 8443, lookup }).on('erro
     )
 
 
+ELSEWHERE = {
+    "AWS_ENDPOINT_URL_SQS": "sqs.eu-west-1.amazonaws.com",
+    "AWS_ENDPOINT_URL_SECRETS_MANAGER": "secretsmanager.eu-west-1.amazonaws.com",
+    "AWS_ENDPOINT_URL_EVENTBRIDGE": "events.eu-west-1.amazonaws.com",
+    "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER": "cognito-idp.eu-west-1.amazonaws.com",
+}
+
+
+@pytest.mark.parametrize(("variable", "host"), ELSEWHERE.items())
+@pytest.mark.parametrize("client", ["python", "node"])
+def test_a_service_is_where_its_variable_says_for_code_that_does_not_read_it(server, request, client, variable, host):
+    program = {
+        "python": f"import http.client; c = http.client.HTTPSConnection('{host}'); c.request('GET', '/a'); print(c.getresponse().status)",
+        "node": f"require('https').get('https://{host}/a', (answer) => {{ console.log(answer.statusCode); answer.resume(); }});",
+    }[client]
+    url = f"http://127.0.0.1:{server.server_port}"
+    assert request.getfixturevalue(client)(program, **{variable: url}) == "200"
+    assert server.seen == [(host, "/a", "")]
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["s3.amazonaws.com", "s3.eu-west-1.amazonaws.com", "s3-eu-west-1.amazonaws.com", "b.s3.amazonaws.com", "my.b.s3.eu-west-1.amazonaws.com"],
+)  # fmt: skip
+@pytest.mark.parametrize("client", ["python", "node"])
+def test_buckets_are_where_their_variable_says_by_every_name(server, request, client, host):
+    program = {
+        "python": f"import http.client; c = http.client.HTTPSConnection('{host}'); c.request('GET', '/a'); c.getresponse()",
+        "node": f"require('https').get('https://{host}/a', (answer) => answer.resume());",
+    }[client]
+    request.getfixturevalue(client)(program, AWS_ENDPOINT_URL_S3=f"http://127.0.0.1:{server.server_port}")
+    assert server.seen == [(host, "/a", "")]
+
+
+def test_the_second_sdk_finds_a_bucket_where_its_variable_says(server, node):
+    program = "const AWS = require('aws-sdk'); new AWS.S3().getObject({ Bucket: 'bucket', Key: 'k' }).promise();"
+    node(program, AWS_ENDPOINT_URL_S3=f"http://127.0.0.1:{server.server_port}")
+    assert server.seen == [("bucket.s3.eu-west-1.amazonaws.com", "/k", "")]
+
+
 @pytest.mark.parametrize("client", ["python", "node"])
 def test_tables_that_are_not_here_are_such_a_service(request, client):
     program = {
         "python": "import socket, contextlib\nwith contextlib.suppress(OSError): socket.getaddrinfo('dynamodb.eu-west-1.amazonaws.com', 443, flags=socket.AI_NUMERICHOST)",
         "node": "require('tls').connect({ host: 'dynamodb.eu-west-1.amazonaws.com', port: 443, lookup: (name, options, done) => done(new Error('none')) }).on('error', () => {});",
     }[client]
-    request.getfixturevalue(client)(program, said=SAID.replace("sqs", "dynamodb"), AWS_ENDPOINT_URL_DYNAMODB="")
+    request.getfixturevalue(client)(program, said=SAID.replace("sqs.eu", "dynamodb.eu"), AWS_ENDPOINT_URL_DYNAMODB="")
 
 
 def test_asyncio_clients_are_led_over_tls(python, tmp_path):

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+import os
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from trunkline.functions.shims import NODE_PRELOAD, PYTHON_FOLDER
 
 __all__ = ["variables"]
+
+_ONE_SERVICE = re.compile(r"AWS_ENDPOINT_URL_[A-Z0-9_]+")
 
 
 def variables(
@@ -21,6 +25,7 @@ def variables(
     names: Sequence[str] = (),
     ca: Path | None = None,
     bundle: Path | None = None,
+    environment: Mapping[str, str] = os.environ,
 ) -> dict[str, str]:
     """What a worker's environment gets. PYTHONPATH and NODE_OPTIONS are to be joined with what is there already.
 
@@ -34,9 +39,11 @@ def variables(
         names: further domain names whose connections are led to the gateway.
         ca: the certificate of this machine's own authority, if the gateway speaks TLS.
         bundle: the authorities of the world, and ours.
+        environment: ours, where a user may have said where the services are that are not here.
     """
     address = f"{_reachable(host)}:{port}"
-    found = {
+    found = {name: url for name, url in environment.items() if _ONE_SERVICE.fullmatch(name)}
+    found |= {
         "AWS_REGION": region,
         "AWS_DEFAULT_REGION": region,
         "AWS_ENDPOINT_URL_LAMBDA": f"http://{address}",

@@ -17,7 +17,10 @@ if (process.env.TRUNKLINE_LAYERS) require('./layers.cjs');
 
 const EXECUTE_API = /^(?:[a-z0-9-]+\.)?execute-api\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?$/;
 const NO_API = /^execute-api\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?$/;
-const SERVICE = /^(dynamodb|lambda)\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?$/;
+const SERVICE = /^([a-z0-9-]+)\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?$/;
+const S3 = /^(?:.+\.)?s3(?:[.-][a-z0-9-]+)?\.amazonaws\.com(?:\.cn)?$/; // a bucket may stand in front
+const VARIABLE = /^AWS_ENDPOINT_URL_([A-Z0-9_]+)$/;
+const OTHERWISE = { cloudwatch: 'monitoring', cloudwatchlogs: 'logs', cognitoidentityprovider: 'cognito-idp', eventbridge: 'events', sfn: 'states' };
 const AWS = /\.(?:amazonaws\.com(?:\.cn)?|api\.aws)$/;
 const environment = process.env;
 
@@ -30,10 +33,12 @@ function place(url) {
 
 const here = place(environment.TRUNKLINE_LEAD_TO && `http://${environment.TRUNKLINE_LEAD_TO}`);
 const names = new Set((environment.TRUNKLINE_LEAD_NAMES || '').toLowerCase().split(',').filter(Boolean));
-const services = {
-  dynamodb: place(environment.AWS_ENDPOINT_URL_DYNAMODB),
-  lambda: place(environment.AWS_ENDPOINT_URL_LAMBDA),
-};
+const services = Object.create(null);
+for (const [variable, url] of Object.entries(environment)) {
+  const found = VARIABLE.exec(variable);
+  const name = found && found[1].toLowerCase().replaceAll('_', '');
+  if (name) services[OTHERWISE[name] || name] = place(url);
+}
 const management = environment.AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI;
 const ours = management && URL.canParse(management) ? new URL(management) : null;
 const stage = ours ? ours.pathname.replace(/\/$/, '') : '';
@@ -42,11 +47,12 @@ const told = new Set();
 
 function led(name) {
   const lower = String(name || '').toLowerCase().replace(/\.$/, '');
-  const service = SERVICE.exec(lower);
-  const to = service ? services[service[1]] : names.has(lower) || EXECUTE_API.test(lower) ? here : null;
+  if (names.has(lower) || EXECUTE_API.test(lower)) return here;
+  const service = S3.test(lower) ? 's3' : SERVICE.exec(lower)?.[1];
+  const to = services[service];
   if (!to && AWS.test(lower) && !told.has(lower)) {
     told.add(lower);
-    process.stderr.write(`${lower} is not here: calls to it go to AWS, and no credentials of yours with them\n`);
+    process.stderr.write(`${lower} is not here: calls to it go to AWS, and no credentials of yours with them; a variable such as AWS_ENDPOINT_URL_SQS leads them elsewhere\n`);
   }
   return to;
 }

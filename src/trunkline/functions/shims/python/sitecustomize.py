@@ -9,7 +9,7 @@ Variables:
     TRUNKLINE_LEAD_TO: HOST:PORT that connections to `*.execute-api.REGION.amazonaws.com` are led to.
     TRUNKLINE_LEAD_NAMES: further names that are led there, with commas between them.
     TRUNKLINE_LEAD_CA: the certificate that asyncio's clients are to trust in.
-    AWS_ENDPOINT_URL_DYNAMODB, AWS_ENDPOINT_URL_LAMBDA: what `SERVICE.REGION.amazonaws.com` is led to.
+    AWS_ENDPOINT_URL_DYNAMODB, AWS_ENDPOINT_URL_LAMBDA and so on: what `SERVICE.REGION.amazonaws.com` is led to.
 """
 
 from __future__ import annotations
@@ -25,7 +25,16 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 _EXECUTE_API = re.compile(r"(?:[a-z0-9-]+\.)?execute-api\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?")
-_SERVICE = re.compile(r"(dynamodb|lambda)\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?")
+_SERVICE = re.compile(r"([a-z0-9-]+)\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?")
+_S3 = re.compile(r"(?:.+\.)?s3(?:[.-][a-z0-9-]+)?\.amazonaws\.com(?:\.cn)?")  # a bucket may stand in front
+_VARIABLE = "AWS_ENDPOINT_URL_"
+_OTHERWISE = {
+    "cloudwatch": "monitoring",
+    "cloudwatchlogs": "logs",
+    "cognitoidentityprovider": "cognito-idp",
+    "eventbridge": "events",
+    "sfn": "states",
+}
 _AWS = re.compile(r".+\.(?:amazonaws\.com(?:\.cn)?|api\.aws)")
 _HTTPS = {443, "443", b"443", "https", b"https"}
 
@@ -46,7 +55,11 @@ def _place(url: str | None) -> _Place | None:
 
 _HERE = _place(f"http://{os.environ.get('TRUNKLINE_LEAD_TO', '')}")
 _NAMES = frozenset(filter(None, os.environ.get("TRUNKLINE_LEAD_NAMES", "").lower().split(",")))
-_SERVICES = {name: _place(os.environ.get(f"AWS_ENDPOINT_URL_{name.upper()}")) for name in ("dynamodb", "lambda")}
+_SERVICES = {
+    _OTHERWISE.get(name, name): _place(url)
+    for variable, url in os.environ.items()
+    if variable.startswith(_VARIABLE) and (name := variable[len(_VARIABLE) :].replace("_", "").lower())
+}
 _AUTHORITY = os.environ.get("TRUNKLINE_LEAD_CA")
 _told: set[str] = set()
 
@@ -54,9 +67,12 @@ _told: set[str] = set()
 def _led(name: Any) -> _Place | None:
     """Where connections to a name are led; None for a name that is not led."""
     name = _lower(name)
-    if service := _SERVICE.fullmatch(name):
-        return _SERVICES[service[1]]
-    return _HERE if name in _NAMES or _EXECUTE_API.fullmatch(name) else None
+    if name in _NAMES or _EXECUTE_API.fullmatch(name):
+        return _HERE
+    if _S3.fullmatch(name):
+        return _SERVICES.get("s3")
+    service = _SERVICE.fullmatch(name)
+    return _SERVICES.get(service[1]) if service is not None else None
 
 
 def _lower(name: Any) -> str:
@@ -69,7 +85,10 @@ def _tell(name: str) -> None:
     """Say once of a name of AWS that its service is not here."""
     if _AWS.fullmatch(name) and name not in _told:
         _told.add(name)
-        sys.stderr.write(f"{name} is not here: calls to it go to AWS, and no credentials of yours with them\n")
+        sys.stderr.write(
+            f"{name} is not here: calls to it go to AWS, and no credentials of yours with them; "
+            "a variable such as AWS_ENDPOINT_URL_SQS leads them elsewhere\n"
+        )
 
 
 def _is_plain(sock: Any, name: Any) -> bool:
