@@ -232,3 +232,22 @@ def test_the_context_has_what_lambdas_has(answer):
         "functionVersion", "getRemainingTimeInMillis", "identity", "invokedFunctionArn", "logGroupName",
         "logStreamName", "memoryLimitInMB", "succeed",
     ])  # fmt: skip
+
+
+# Under another client than ours.
+
+OTHER_CLIENT = """
+const { handler } = await import(process.env.LAMBDA_TASK_ROOT + "/app.mjs");
+const api = `http://${process.env.AWS_LAMBDA_RUNTIME_API}/2018-06-01/runtime/invocation`;
+const next = await fetch(`${api}/next`);
+const body = JSON.stringify(await handler(await next.json()));
+await fetch(`${api}/${next.headers.get("lambda-runtime-aws-request-id")}/response`, { method: "POST", body });
+"""
+
+
+def test_a_module_finds_the_packages_at_hand_under_awss_client_too(answer, tmp_path):
+    client = tmp_path / "packages" / "node_modules" / "aws-lambda-ric"
+    client.mkdir()
+    (client / "index.mjs").write_text(OTHER_CLIENT)
+    (client / "package.json").write_text('{"version": "3.3.0"}')
+    assert answer({"app.mjs": MODULE}) == "hello"

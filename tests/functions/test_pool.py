@@ -198,6 +198,14 @@ async def test_a_function_that_takes_too_much_memory_as_it_begins_is_killed_too(
 
 
 @real
+async def test_the_memory_of_what_a_function_starts_is_its_own(functions):
+    eat = "import time\\neaten = []\\nwhile True:\\n    eaten.append(bytearray(4_000_000))\\n    time.sleep(0.001)"
+    text = f"import subprocess, sys\ndef handler(event, context):\n    subprocess.run([sys.executable, '-c', '{eat}'])"
+    error, told = await ask(functions(inline=text, memory_mb=128, seconds=20))
+    assert (error, told["errorType"]) == ("Unhandled", "Runtime.OutOfMemory")
+
+
+@real
 async def test_memory_that_is_asked_for_at_once_is_refused_before_it_takes_the_machine(functions):
     text = "def handler(event, context):\n    return len(bytearray(6_000_000_000))"
     error, told = await ask(functions(inline=text, memory_mb=128))

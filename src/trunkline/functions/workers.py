@@ -31,6 +31,7 @@ _DEATH_SECONDS = 0.05  # from the end of its connection until its exit is known
 _LOOK_SECONDS = 0.1  # between two looks at the memory of one that is at work
 _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 _MIB = 1024 * 1024
+_MOST_PROCESSES = 64  # that are looked at, of one worker
 _BEYOND_MB = 4096  # of memory that may be asked for: versions of Node ask for a gigabyte that they never touch
 
 
@@ -173,7 +174,7 @@ class Worker:
         self.kill()
 
     def _look_at_memory(self) -> None:
-        """End it if it has more of its own than its function may have; AWS counts the programs that it runs, too."""
+        """End it if it has more of its own than its function may have."""
         self._look = None
         if self._process is None or self._process.returncode is not None:
             return
@@ -274,10 +275,21 @@ def _how_it_ended(code: int) -> str:
 
 
 def _own_bytes(pid: int) -> int:
-    """The memory that a process shares with nobody; 0 where the system does not say."""
+    """The memory that a process, and those that it has started, share with nobody; 0 where the system does not say."""
+    total, left = 0, [pid]
+    for _ in range(_MOST_PROCESSES):
+        if not left:
+            break
+        found = left.pop()
+        _, resident, shared, *_ = [*_numbers(f"/proc/{found}/statm"), 0, 0, 0]
+        total += (resident - shared) * _PAGE
+        left += _numbers(f"/proc/{found}/task/{found}/children")
+    return total
+
+
+def _numbers(path: str) -> list[int]:
     try:
-        with open(f"/proc/{pid}/statm", "rb") as file:  # noqa: PTH123 - ten times a second
-            _, resident, shared, *_ = map(int, file.read().split())
+        with open(path, "rb") as file:  # noqa: PTH123 - ten times a second
+            return [int(number) for number in file.read().split()]
     except (OSError, ValueError):
-        return 0
-    return (resident - shared) * _PAGE
+        return []
