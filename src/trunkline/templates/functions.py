@@ -2,43 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from trunkline.model.deployment import Warned
 from trunkline.model.functions import FunctionDefinition
-from trunkline.templates.code import NoCodeError, NotHere, local_code
+from trunkline.templates.code import NoCodeError, local_code
+from trunkline.templates.layers import Layers
 from trunkline.templates.resource import Resource
 from trunkline.templates.sections import as_text
 
-__all__ = ["layers_of", "make_function"]
+__all__ = ["make_function"]
 
 
 _RUN_HERE = ("python", "nodejs", "provided")
 
 
-def layers_of(
-    resources: Mapping[str, Resource], arn: Mapping[str, str], warnings: list[Warned]
-) -> dict[str, Path | None]:
-    """The code of the template's layers, by ARN; None, with a warning, where it is not beside the template.
-
-    Args:
-        arn: by logical id.
-    """
-    found: dict[str, Path | None] = {}
-    for layer in resources.values():
-        try:
-            found[arn[layer.logical_id]] = local_code(layer, "Content")
-        except NotHere as reason:
-            found[arn[layer.logical_id]] = None
-            warnings.append(Warned(layer.where, f"layer {layer.logical_id} is left out: {reason}"))
-    return found
-
-
-def make_function(
-    resource: Resource, name: str, layers: Mapping[str, Path | None], warnings: list[Warned]
-) -> FunctionDefinition | None:
+def make_function(resource: Resource, name: str, layers: Layers, warnings: list[Warned]) -> FunctionDefinition | None:
     """A function; None, with a warning, where it is a container image, or of another language and not built.
 
     Raises:
@@ -65,7 +45,7 @@ def make_function(
         handler=resource.text("Handler", "bootstrap" if runtime.startswith("provided") else None),
         code=code,
         inline=inline,
-        layers=_layers(resource, layers, warnings),
+        layers=layers.of(resource),
         environment=_environment(resource, warnings),
         seconds=resource.number("Timeout", 3.0),
         memory_mb=int(resource.number("MemorySize", 128)),
@@ -84,17 +64,6 @@ def _code(resource: Resource) -> tuple[Path | None, str | None]:
     if not isinstance(inline, str):
         raise resource.error("ZipFile is no text; expected the function's source", "Code", "ZipFile")
     return None, inline
-
-
-def _layers(resource: Resource, layers: Mapping[str, Path | None], warnings: list[Warned]) -> tuple[Path, ...]:
-    found: list[Path | None] = []
-    for arn in resource.list("Layers"):
-        if isinstance(arn, str) and arn in layers:
-            found.append(layers[arn])
-        else:
-            text = f"layer {arn} of function {resource.logical_id} is not here and is left out"
-            warnings.append(Warned(resource.where_of("Layers"), text))
-    return tuple(layer for layer in found if layer is not None)
 
 
 def _environment(resource: Resource, warnings: list[Warned]) -> dict[str, str]:

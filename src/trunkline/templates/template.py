@@ -16,8 +16,9 @@ from trunkline.templates.apis import API_TYPES, Apis, is_websocket
 from trunkline.templates.code import NotHere
 from trunkline.templates.dependencies import check_dependencies
 from trunkline.templates.document import Document
-from trunkline.templates.functions import layers_of, make_function
+from trunkline.templates.functions import make_function
 from trunkline.templates.intrinsics import Resolver
+from trunkline.templates.layers import Layers
 from trunkline.templates.loader import load_document
 from trunkline.templates.parameters import parameters_of
 from trunkline.templates.physical import stack_name
@@ -122,7 +123,7 @@ class _Template:
         used |= {api.authorizer.function for api in apis if api.authorizer is not None}
         layer_resources = self._of(_LAYER)
         arns = {name: self._resolver.arn(name) for name in layer_resources}
-        layers = layers_of(layer_resources, arns, self._warnings)
+        layers = Layers(layer_resources, arns, self._warnings)
         functions: dict[str, FunctionDefinition] = {}
         away = set()
         for logical_id, resource in self._of(_FUNCTION).items():
@@ -134,11 +135,10 @@ class _Template:
                 raise resource.error(f"name {name} is that of {functions[name].logical_id} too; expected another")
             else:
                 functions[name] = made
+        layers.warn()
         return tuple(functions.values()), away
 
-    def _function(
-        self, resource: Resource, name: str, layers: Mapping[str, Path | None], *, needed: bool
-    ) -> FunctionDefinition | None:
+    def _function(self, resource: Resource, name: str, layers: Layers, *, needed: bool) -> FunctionDefinition | None:
         try:
             return make_function(resource, name, layers, self._warnings)
         except NotHere as reason:
