@@ -154,7 +154,7 @@ def test_an_asset_of_cdk_is_found_by_its_hash_where_the_template_does_not_name_i
 def test_what_cdk_synthesises_is_run_with_its_assets(app, tmp_path):
     deployment = app(json.dumps(cdk(), indent=1), "asset.0a1b/", name="Stack.template.json")
     assert deployment.functions[0].code == tmp_path / "my app" / "asset.0a1b"
-    assert [(r.key, r.function) for r in deployment.apis[0].routes] == [("$connect", "my-app-ConnectD6C3A1B2")]
+    assert [(r.key, r.function) for r in deployment.apis[0].routes] == [("$connect", "Stack-ConnectD6C3A1B2")]
     assert deployment.tables[0].ttl_attribute == "until"
     assert deployment.not_run == (("Role1A2B3C4D", "AWS::IAM::Role"),)
     assert deployment.warnings == ()

@@ -214,3 +214,19 @@ def test_a_condition_that_is_none_is_an_error_with_its_line(app, condition):
     text = f"Conditions:\n  C: {condition}\nResources:\n  X: {{Type: AWS::S3::Bucket, Condition: C}}\n"
     with pytest.raises(ConfigurationError, match=r"yaml:2: this is no condition; expected Fn::Equals, Fn::Not"):
         app(text)
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("template.yaml", "my-app"),
+        (".aws-sam/build/template.yaml", "my-app"),
+        (".serverless/cloudformation-template-update-stack.json", "my-app"),
+        ("cdk.out/ChatStack.template.json", "ChatStack"),
+        ("cdk.out/7-up.template.json", "stack-7-up"),
+    ],
+)
+def test_a_stack_is_called_as_its_application_and_not_as_the_folder_that_a_tool_wrote(app, file, name):
+    folder, _, file = file.rpartition("/")
+    text = '{"Resources": {}, "Outputs": {"A": {"Value": {"Ref": "AWS::StackName"}}}}'
+    assert app(text, f"{folder}/", name=f"{folder}/{file}".lstrip("/")).outputs == {"A": name}

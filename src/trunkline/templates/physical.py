@@ -43,6 +43,8 @@ _ARN_REFS = {
 _API_PARTS = re.compile(
     r"AWS::ApiGatewayV2::(Route|Integration|Authorizer|RouteResponse|IntegrationResponse|Deployment|Model)\Z"
 )
+# Folders that tools write templates into: sam build, the Serverless Framework, CDK, chalice package.
+_WRITTEN = {".aws-sam", "build", ".serverless", "cdk.out", "packaged"}
 # By type: the resource part of an ARN, with the name to be filled in; "{service}:{region}:{account}:" before it.
 _ARNS = {
     "AWS::Lambda::Function": "lambda:{region}:{account}:function:{name}",
@@ -67,9 +69,17 @@ _ARNS = {
 
 
 def stack_name(file: Path) -> str:
-    """The name of a template's stack: that of its folder, as far as a stack may be called that."""
-    folder = re.sub(r"[^A-Za-z0-9]+", "-", file.parent.resolve().name).strip("-")[:64]
-    return folder if folder[:1].isalpha() else f"stack-{folder}".rstrip("-")
+    """The name of a template's stack, as far as a stack may be called that.
+
+    CDK calls the file after the stack. Other files have the name of their folder, or of the one around it where
+    a tool wrote them into a folder of its own.
+    """
+    name, cdk, _ = file.name.partition(".template.json")
+    if not cdk:
+        folders = (file.parent.resolve(), *file.parent.resolve().parents)
+        name = next((folder.name for folder in folders if folder.name not in _WRITTEN), "")
+    name = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")[:64]
+    return name if name[:1].isalpha() else f"stack-{name}".rstrip("-")
 
 
 @dataclass(frozen=True, slots=True)
