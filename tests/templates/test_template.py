@@ -160,8 +160,14 @@ def test_parts_of_an_api_that_are_not_done_are_warned_about(app):
         ("AWS::Events::Rule", "its events do not happen here"),
         ("AWS::Scheduler::Schedule", "its events do not happen here"),
         ("AWS::SNS::Subscription", "its events do not happen here"),
-        ("AWS::CloudFormation::Stack", "what is in a nested stack is not run here; its template can be"),
-        ("AWS::Serverless::Application", "what is in a nested stack is not run here; its template can be"),
+        (
+            "AWS::CloudFormation::Stack",
+            "what is in a nested stack is not run here, and its outputs are made up; its own template can be run",
+        ),
+        (
+            "AWS::Serverless::Application",
+            "what is in a nested stack is not run here, and its outputs are made up; its own template can be run",
+        ),
     ],
 )
 def test_what_would_be_missed_is_warned_about_with_its_line(app, kind, text):

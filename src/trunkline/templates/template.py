@@ -36,6 +36,7 @@ _RUN = {_FUNCTION, _LAYER} | _TABLES | API_TYPES
 _MOST_RESOURCES = 1000  # AWS takes 500 in a stack
 _SILENT = {"AWS::Lambda::Permission", "AWS::Lambda::Version", "AWS::Lambda::Alias", "AWS::CDK::Metadata"}
 _V2 = "AWS::ApiGatewayV2::"
+_NESTED = "what is in a nested stack is not run here, and its outputs are made up; its own template can be run"
 _NOT_DONE = {
     _V2 + "DomainName": "custom domain names are not served here",
     _V2 + "ApiMapping": "custom domain names are not served here",
@@ -45,8 +46,8 @@ _NOT_DONE = {
     "AWS::Events::Rule": "its events do not happen here",
     "AWS::Scheduler::Schedule": "its events do not happen here",
     "AWS::SNS::Subscription": "its events do not happen here",
-    "AWS::CloudFormation::Stack": "what is in a nested stack is not run here; its template can be",
-    "AWS::Serverless::Application": "what is in a nested stack is not run here; its template can be",
+    "AWS::CloudFormation::Stack": _NESTED,
+    "AWS::Serverless::Application": _NESTED,
 }
 
 
