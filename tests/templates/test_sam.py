@@ -136,7 +136,10 @@ def test_a_container_image_is_warned_about_and_not_run(app):
     )
     assert deployment.functions == ()
     assert deployment.not_run == (("Fn", "AWS::Serverless::Function"),)
-    assert "function Fn is a container image and is not run here" in deployment.warnings[0].text
+    assert deployment.warnings[0].text == (
+        "function Fn is a container image and is not run here; expected PackageType Zip with the CodeUri, Handler and "
+        "Runtime of what its Dockerfile copies"
+    )
 
 
 def test_a_build_method_is_warned_about(app):

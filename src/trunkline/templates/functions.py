@@ -26,7 +26,10 @@ def make_function(resource: Resource, name: str, layers: Layers, warnings: list[
         ConfigurationError: a property is wrong, or its code is not there.
     """
     if resource.text("PackageType", "Zip") == "Image":
-        text = f"function {resource.logical_id} is a container image and is not run here; expected PackageType Zip"
+        text = (
+            f"function {resource.logical_id} is a container image and is not run here; expected PackageType Zip with the "
+            "CodeUri, Handler and Runtime of what its Dockerfile copies"
+        )
         warnings.append(Warned(resource.where, text))
         return None
     runtime = resource.text("Runtime")
