@@ -27,8 +27,8 @@ def make_function(resource: Resource, name: str, layers: Layers, warnings: list[
     """
     if resource.text("PackageType", "Zip") == "Image":
         text = (
-            f"function {resource.logical_id} is a container image and is not run here; expected PackageType Zip with the "
-            "CodeUri, Handler and Runtime of what its Dockerfile copies"
+            f"function {resource.logical_id} is a container image and is not run here; expected PackageType Zip with "
+            "the CodeUri, Handler and Runtime of what its Dockerfile copies"
         )
         warnings.append(Warned(resource.where, text))
         return None
