@@ -87,7 +87,7 @@ def test_a_pyproject_that_says_nothing_of_trunkline_is_nothing(pyproject, text):
     [
         (
             "[tool.trunkline]\nprot = 1\n",
-            r"\[tool.trunkline\] of pyproject.toml sets 'prot'; known are account, admin, drain, dynamodb, grace, host",
+            r"\[tool.trunkline\] of pyproject.toml sets 'prot'; known are account, admin, code_root, drain, dynamodb, grace, host",
         ),
         ("[tool]\ntrunkline = 5\n", r"has tool.trunkline = 5; expected a table"),
         ("[tool.trunkline\n", r"pyproject.toml cannot be read: "),

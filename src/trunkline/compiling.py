@@ -48,7 +48,14 @@ def load_deployment(file: Path, settings: Settings) -> Deployment:
     Raises:
         ConfigurationError: it cannot be read, or has none.
     """
-    deployment = load_template(file, settings.parameter, region=settings.region, account=settings.account)
+    deployment = load_template(
+        file,
+        settings.parameter,
+        region=settings.region,
+        account=settings.account,
+        imports=settings.import_value,
+        code_root=None if settings.code_root is None else Path(settings.code_root),
+    )
     if not deployment.apis:
         raise ConfigurationError(
             f"{file} has no WebSocket Api; expected an AWS::ApiGatewayV2::Api with ProtocolType WEBSOCKET, or an "

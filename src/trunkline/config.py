@@ -47,6 +47,8 @@ class Settings:
         region: AWS Region that signatures are for and that ARNs name.
         account: AWS account that ARNs name.
         parameter: values of a template's parameters, by name.
+        import_value: what other stacks export to a template, by name.
+        code_root: folder that a template's code is in, or further down; None for the template's own.
         dynamodb: URL of the DynamoDB that a template's functions use; dynalite or moto starts that for the run, None
             what there is.
         node_modules: folder of npm packages for a template's functions in Node, and for the DynamoDB that is started.
@@ -75,6 +77,8 @@ class Settings:
     quotas: str = "none"
     like: str = "none"
     parameter: Mapping[str, str] = field(default_factory=dict)
+    import_value: Mapping[str, str] = field(default_factory=dict)
+    code_root: str | None = None
     dynamodb: str | None = None
     node_modules: str | None = None
 
@@ -84,7 +88,8 @@ def _check_host_name(text: str) -> None:
         raise ConfigurationError(f"host_name {text!r}: expected a name without a port, such as api.example")
 
 
-_LISTS = ("limit", "trust_proxy", "origin", "host_name", "rate", "parameter")
+_LISTS = ("limit", "trust_proxy", "origin", "host_name", "rate", "parameter", "import_value")
+_VALUES = ("parameter", "import_value")
 _SECONDS = ("grace", "drain")
 _COUNTS = ("max_connections", "max_per_address")
 _SWITCHES = ("verify_signatures",)
@@ -203,14 +208,14 @@ def _rate(source: str, name: str, value: Any) -> Rate:
     return Rate(per_second, burst)
 
 
-def _parameters(source: str, texts: Any) -> dict[str, str]:
+def _values(source: str, setting: str, texts: Any) -> dict[str, str]:
     """Values by name, of "NAME=VALUE" texts or of a table."""
     if isinstance(texts, Mapping):
         return {str(name): str(value) for name, value in texts.items()}
     pairs = [str(text).partition("=") for text in (texts if isinstance(texts, list | tuple) else [texts])]
     for name, equals, _ in pairs:
         if not name or not equals:
-            raise ConfigurationError(f"{source} has parameter {name!r}; expected NAME=VALUE, such as TableName=chat")
+            raise ConfigurationError(f"{source} has {setting} {name!r}; expected NAME=VALUE, such as TableName=chat")
     return {name: value for name, _, value in pairs}
 
 
@@ -254,8 +259,8 @@ def _typed(source: str, name: str, value: Any, merged: Settings) -> Any:
         return {**merged.limit, **parse_limits(source, value)}
     if name == "rate":
         return {**merged.rate, **parse_rates(source, value)}
-    if name == "parameter":
-        return {**merged.parameter, **_parameters(source, value)}
+    if name in _VALUES:
+        return {**getattr(merged, name), **_values(source, name, value)}
     if name == "port":
         try:
             port = -1 if isinstance(value, bool | float) else int(value)

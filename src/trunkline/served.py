@@ -50,6 +50,7 @@ class ServedTemplate:
 
     Attributes:
         file: the template.
+        root: the folder that it and its code are in.
         deployment: what it says.
         gateway: its gateway.
         functions: its functions, by physical name.
@@ -64,6 +65,7 @@ class ServedTemplate:
         self, file: Path, deployment: Deployment, gateway: Gateway, settings: Settings, key: Key, say: Say
     ) -> None:
         self.file = file
+        self.root = file.resolve().parent if settings.code_root is None else Path(settings.code_root).resolve()
         self.deployment = deployment
         self.gateway = gateway
         self.functions: dict[str, LocalFunction] = {}

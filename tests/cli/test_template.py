@@ -85,6 +85,27 @@ def test_a_change_of_its_code_is_taken_up_by_the_next_invocation(application, ru
         assert client.recv(timeout=20) == "new two"
 
 
+def test_code_above_the_template_is_run_and_followed_where_its_folder_is_named(application, run_trunkline):
+    folder = application.parent / "infrastructure"
+    folder.mkdir()
+    template = folder / "template.yaml"
+    template.write_text(application.read_text().replace("CodeUri: code/", "CodeUri: ../code"))
+    running = run_trunkline(template, "--code-root", application.parent)
+    with connect(running.url("socket")) as client:
+        client.send("one")
+        assert client.recv(timeout=20) == "first one"
+        code = application.parent / "code" / "app.py"
+        code.write_text(code.read_text().replace("os.environ['WORD']", "'new'"))
+        running.says("app.py changed: Talk run anew")
+        client.send("two")
+        assert client.recv(timeout=20) == "new two"
+
+
+def test_what_another_stack_exports_is_given(application, run_trunkline):
+    application.write_text(application.read_text().replace("!Ref Word}", "!ImportValue words-Word}"))
+    assert said(run_trunkline(application, "--import-value", "words-Word=third"), "hello") == "third hello"
+
+
 def test_a_change_of_the_template_is_deployed_under_open_connections(application, run_trunkline):
     running = run_trunkline(application)
     with connect(running.url("socket")) as client:
@@ -193,7 +214,7 @@ def test_without_a_terminal_the_packages_that_a_template_needs_are_told_and_the_
 
 
 async def test_when_changes_can_no_longer_be_noticed_that_is_said_and_serving_goes_on(tmp_path, capsys):
-    served = SimpleNamespace(file=tmp_path / "nowhere" / "template.yaml")
+    served = SimpleNamespace(root=tmp_path / "nowhere", file=tmp_path / "nowhere" / "template.yaml")
     await _watch(served, Console(soft_wrap=True))
     told = capsys.readouterr().out
     assert told.startswith("changes are no longer noticed: ")

@@ -397,6 +397,18 @@ async def test_the_path_may_be_encoded():
         caller.client.hang_up()
 
 
+@pytest.mark.parametrize("name", ["@connections", "%40connections"])
+async def test_an_endpoint_may_end_with_a_slash(name):
+    async with testing.node(program()) as node:
+        caller = Caller(node.client())
+        client, id = await connected(node)
+        assert (await caller.post(id, path=f"/socket//{name}/{id}")).status == 200
+        assert await client.receive() == "hello"
+        for path in (f"//socket/{name}/{id}", f"/socket/{name}//{id}", f"/socket///{name}/{id}"):
+            assert (await caller.post(id, path=path)).status == 403
+        caller.client.hang_up()
+
+
 @pytest.mark.parametrize("method", ["POST", "GET", "DELETE"])
 async def test_what_is_no_id_is_400(method):
     async with testing.node(program()) as node:
@@ -728,6 +740,14 @@ async def verifying(*keys, **how):
     await client.handshake("/dev")
     (id,) = local._sinks
     return gateway, client, id, Signing(Client(gateway))
+
+
+async def test_a_path_with_two_slashes_is_signed_with_one():
+    gateway, client, id, caller = await verifying()
+    path = f"/dev//@connections/{id.replace('=', '%3D')}"
+    assert (await caller.post(id, sent={"path": path})).status == 200
+    assert await client.receive() == "hello"
+    await ended(gateway, caller)
 
 
 async def ended(gateway, *callers):

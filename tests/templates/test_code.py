@@ -20,6 +20,29 @@ def test_code_outside_the_templates_folder_is_refused(app, tmp_path, text):
         app(function(text))
 
 
+def test_code_may_be_below_a_folder_that_holds_both(app, tmp_path):
+    (tmp_path / "src").mkdir()
+    found = app(function("../src"), root=tmp_path)
+    assert found.functions[0].code == tmp_path / "src"
+
+
+def test_code_outside_that_folder_is_refused_too(app, tmp_path):
+    with pytest.raises(
+        ConfigurationError, match=r"yaml:4: .*code '/etc' leaves .*, which --code-root says; expected a path"
+    ):
+        app(function("/etc"), root=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("root", "wrong"), [("none", "does not exist"), ("other", "does not hold"), ("file", "is a file")]
+)
+def test_a_folder_that_does_not_hold_the_template_is_refused(app, tmp_path, root, wrong):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigurationError, match=f"--code-root .*{root} {wrong}.*; expected a folder that"):
+        app(function("../src"), root=tmp_path / root)
+
+
 @pytest.mark.parametrize("text", ["none", "notes.txt", '"a\\0b"', "'" + "x" * 5000 + "'", "loop", "[a]"])
 def test_code_that_is_not_there_is_an_error_with_its_line(app, tmp_path, text):
     (tmp_path / "my app").mkdir()

@@ -101,7 +101,10 @@ def test_an_expression_gives_what_it_gives_in_aws(value, text, expected):
         ("!GetAtt Nobody.Arn", r":33: there is no parameter or resource 'Nobody'"),
         ("!Sub 'x ${Nobody}'", r":33: there is no parameter or resource 'Nobody'"),
         ("!Ref Only", r":33: resource Only is not there under its Condition"),
-        ("!ImportValue other-stack", r":33: Fn::ImportValue reads another stack, and none is here"),
+        (
+            "!ImportValue other-stack",
+            r":33: Fn::ImportValue reads 'other-stack' of another stack, and none is here; expected --import-value other-stack=VALUE",
+        ),
         ("!Select [7, [a]]", r":33: Fn::Select has index 7; expected 0 to 0"),
         ("!Join [a]", r":33: Fn::Join expected \[delimiter, \[values\]\]"),
         ("!If [Nothing, a, b]", r":33: there is no condition 'Nothing'"),

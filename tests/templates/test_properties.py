@@ -31,7 +31,7 @@ def test_what_another_stack_says_of_networks_and_roles_stops_nothing(app, text):
 
 
 def test_what_another_stack_says_of_the_environment_is_an_error_with_its_line(app):
-    with pytest.raises(ConfigurationError, match=r"yaml:8: Fn::ImportValue reads another stack"):
+    with pytest.raises(ConfigurationError, match=r"yaml:8: Fn::ImportValue reads .* of another stack"):
         app(FUNCTION + "      Environment: {Variables: {A: !ImportValue a}}\n")
 
 
@@ -55,3 +55,9 @@ def test_an_access_log_that_goes_to_another_stack_is_warned_about_as_any(app):
     stage = "  D: {Type: AWS::ApiGatewayV2::Stage, Properties: {ApiId: !Ref S, StageName: dev, AccessLogSettings: {DestinationArn: !ImportValue a}}}\n"
     (warning,) = app("Resources:\n" + api + stage).warnings
     assert str(warning).endswith("yaml:3: the access log of stage dev is not written here")
+
+
+def test_what_another_stack_exports_can_be_said(app):
+    text = "      Environment: {Variables: {A: !ImportValue a, B: {Fn::ImportValue: !Sub '${AWS::Region}-b'}}}\n"
+    found = app(FUNCTION + text, imports={"a": "1", "eu-west-1-b": "2"})
+    assert found.functions[0].environment == {"A": "1", "B": "2"}

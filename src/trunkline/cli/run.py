@@ -111,6 +111,13 @@ def run(
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="Set a parameter of a template; may be repeated."),
     ] = None,
+    import_value: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="What another stack exports to a template; may be repeated."),
+    ] = None,
+    code_root: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Folder that a template's code is in; default its own.")
+    ] = None,
     dynamodb: Annotated[
         str | None,
         typer.Option(
@@ -139,12 +146,14 @@ def run(
     flags |= {"verify_signatures": verify_signatures or None, "keys": keys, "host_name": host_name or None}
     flags |= {"region": region, "account": account}
     flags |= {"rate": rate or None, "quotas": quotas, "like": like}
+    flags |= {"import_value": import_value or None, "code_root": code_root}
     flags |= {"parameter": parameter or None, "dynamodb": dynamodb, "node_modules": node_modules}
     template = is_template(programs[0])
     chosen = settings(Path(programs[0]).resolve().parent if template else folder_of(programs[0]), flags)
     _check(programs, chosen)
     given: dict[str, object] = {"--store": store, "--like": like, "--parameter": parameter, "--dynamodb": dynamodb}
     given |= {"--node-modules": node_modules, "--install": install}
+    given |= {"--import-value": import_value, "--code-root": code_root}
     _check_kind(template, given, chosen)
     if reload and not template and RELOADING not in os.environ:
         from trunkline.cli.reloading import supervise
@@ -188,7 +197,7 @@ _OF_PROGRAMS = {
     "--store": "a template's items live in its tables; expected --dynamodb for another place of theirs",
     "--like": "a template is always run as API Gateway does it; expected --quotas aws for the rates of an account",
 }
-_OF_TEMPLATES = ("--parameter", "--dynamodb", "--node-modules", "--install")
+_OF_TEMPLATES = ("--parameter", "--import-value", "--code-root", "--dynamodb", "--node-modules", "--install")
 
 
 def _check_kind(template: bool, given: Mapping[str, object], chosen: Settings) -> None:

@@ -78,7 +78,7 @@ async def _follow(served: ServedTemplate, terminal: Console) -> None:
     class Sources(watchfiles.DefaultFilter):
         ignore_dirs = (*watchfiles.DefaultFilter.ignore_dirs, ".trunkline", ".aws-sam")
 
-    async for changes in watchfiles.awatch(served.file.resolve().parent, watch_filter=Sources(), step=50):
+    async for changes in watchfiles.awatch(served.root, watch_filter=Sources(), step=50):
         files = sorted({Path(path) for _, path in changes})
         if served.file.resolve() in files:
             await _redeploy(served, terminal)

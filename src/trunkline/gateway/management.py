@@ -138,27 +138,28 @@ class Management:
         host = self._host(named.get("host", ""))
         if host is None or is_by_a_page(named):
             raise _Refusal(forbidden())
-        parts = request.path.split("/")
+        path = _one_slash(request.path)
+        parts = path.split("/")
         if len(parts) != 4 or parts[2] not in _CONNECTIONS or not all(parts[1:]) or request.method not in _METHODS:
             raise _Refusal(refused(403, "MissingAuthenticationTokenException", "Missing Authentication Token"))
-        stage = find_stage(stages, host.api_id, parts[1]) or self._foreign_stage(stages, host.api_id, request)
+        stage = find_stage(stages, host.api_id, parts[1]) or self._foreign_stage(stages, host.api_id, parts[1], request)
         if stage is None:
             raise _Refusal(forbidden())
         connection_id = parts[3].replace("%3D", "=")  # what clients write, and cheaper than to decode everything
         if "%" in connection_id:
             connection_id = unquote(parts[3])
         if host.is_public or not self._callers.trusts(request):
-            self._authenticate(request, stage.api, connection_id)
+            self._authenticate(request, path, stage.api, connection_id)
         return stage.api, connection_id
 
-    def _foreign_stage(self, stages: Mapping[str, Stage], api_id: str, request: HttpRequest) -> Stage | None:
+    def _foreign_stage(self, stages: Mapping[str, Stage], api_id: str, name: str, request: HttpRequest) -> Stage | None:
         if not self._foreign or any(stage.api.api_id == api_id for stage in stages.values()):
             return None
-        return stages.get(request.path.split("/")[1]) if self._callers.trusts(request) else None
+        return stages.get(name) if self._callers.trusts(request) else None
 
-    def _authenticate(self, request: HttpRequest, api: CompiledApi, connection_id: str) -> None:
+    def _authenticate(self, request: HttpRequest, path: str, api: CompiledApi, connection_id: str) -> None:
         try:
-            key = self._verifier.verify(request.method, request.path, request.query, request.headers, request.body)
+            key = self._verifier.verify(request.method, path, request.query, request.headers, request.body)
             self._check_id(connection_id)  # before the policy is asked, as API Gateway does it
         except SignatureError as error:
             raise _Refusal(refused(403, error.kind, error.message)) from None
@@ -170,6 +171,13 @@ class Management:
             decision = evaluate(key.policy, _ACTION, f"{api.execute_arn}:{resource}", context)
             if decision is not Decision.ALLOW:
                 raise _Refusal(denied(key, _ACTION, f"{_masked(api.execute_arn)}:{resource}", decision))
+
+
+def _one_slash(path: str) -> str:
+    """A path as it is signed: an endpoint that ends with a slash has a second one behind it."""
+    if "//" not in path:
+        return path
+    return path.replace("//@connections", "/@connections").replace("//%40connections", "/%40connections")
 
 
 def _masked(arn: str) -> str:

@@ -1,4 +1,4 @@
-"""Where a function's code is: beside its template, and nowhere else."""
+"""Where a function's code is: beside its template, or below a folder that somebody names, and nowhere else."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def local_code(resource: Resource, key: str) -> Path:
     Raises:
         NotHere: it is in S3, and nothing beside the template is it.
         NoCodeError: there is no such folder or zip file.
-        ConfigurationError: it leaves the template's folder.
+        ConfigurationError: it leaves the folder that code may be in.
     """
     code = resource.properties.get(key)
     if isinstance(code, str) and not code.startswith("s3://"):
@@ -53,6 +53,15 @@ def _beside(resource: Resource, key: str, code: Any) -> Path:
     raise NotHere(f"its code is in S3, {address}, and there is no {name} beside the template")
 
 
+def _leaves(text: str, folder: Path, root: Path) -> str:
+    if root == folder:
+        return (
+            f"code {text!r} leaves the template's folder; expected a path inside it, or --code-root with a folder that "
+            "holds both"
+        )
+    return f"code {text!r} leaves {root}, which --code-root says; expected a path inside it"
+
+
 def _is_there(path: Path) -> bool:
     try:
         return path.exists()
@@ -64,10 +73,11 @@ def _confined(resource: Resource, key: str, text: Any) -> Path:
     if not isinstance(text, str) or "\0" in text:
         raise resource.error(f"{key} is {text!r}; expected a folder or a zip file", key)
     folder = resource.document.file.parent.resolve()
+    root = resource.document.root.resolve()
     try:
         path = (folder / text).resolve()
-        if not path.is_relative_to(folder):
-            raise resource.error(f"code {text!r} leaves the template's folder; expected a path inside it", key)
+        if not path.is_relative_to(root):
+            raise resource.error(_leaves(text, folder, root), key)
         if path.is_dir() or zipfile.is_zipfile(path):
             return path
     except (OSError, RuntimeError):  # a name that is too long, or symbolic links in a circle

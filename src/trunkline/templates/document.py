@@ -32,11 +32,13 @@ class Document:
     Attributes:
         file: as the user named it.
         data: its values: dicts, lists, texts, numbers, booleans and None.
+        root: the folder that code is in, or further down; the template's own unless somebody says another.
     """
 
     def __init__(self, file: Path, data: dict[str, Any], marks: dict[int, dict[Any, int]]) -> None:
         self.file = file
         self.data = data
+        self.root = file.parent
         self._marks = marks
 
     def where(self, *path: Any) -> str:

@@ -6,6 +6,7 @@ import base64
 import json
 import re
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from trunkline.errors import ConfigurationError
@@ -32,12 +33,21 @@ class Resolver:
         document: what was written, for lines.
         data: what is resolved: the document's data, or what a transform made of it.
         parameters: the values of parameters, pseudo parameters among them.
+        imports: what other stacks export, by name.
     """
 
-    def __init__(self, document: Document, data: dict[str, Any], parameters: Mapping[str, Any], stack: str) -> None:
+    def __init__(
+        self,
+        document: Document,
+        data: dict[str, Any],
+        parameters: Mapping[str, Any],
+        stack: str,
+        imports: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.document = document
         self.data = data
         self._parameters = parameters
+        self._imports = imports
         self._resources = section(document, data, "Resources")
         self._under_way = UnderWay(document)
         self._conditions = Conditions(document, section(document, data, "Conditions"), self.resolve, self._under_way)
@@ -154,14 +164,21 @@ class Resolver:
 
     def _call(self, name: str, argument: Any, path: tuple[Any, ...]) -> Any:
         if name == "Fn::ImportValue":
-            wrong = "Fn::ImportValue reads another stack, and none is here; expected a parameter or the value itself"
-            raise ElsewhereError(str(self.document.error(wrong, *path)))
+            return self._import(argument, path)
         function = self._functions.get(name)
         if function is None:
             raise self.document.error(
                 f"{name} is not known here; expected one of {', '.join(sorted(self._functions))}", *path
             )
         return function(argument, path)
+
+    def _import(self, argument: Any, path: tuple[Any, ...]) -> str:
+        name = self.text(self.resolve(argument, *path, "Fn::ImportValue"), *path)
+        if name not in self._imports:
+            expected = f"expected --import-value {name}=VALUE"
+            wrong = f"Fn::ImportValue reads {name!r} of another stack, and none is here; {expected}"
+            raise ElsewhereError(str(self.document.error(wrong, *path)))
+        return self._imports[name]
 
     def _ref(self, name: Any, path: tuple[Any, ...]) -> Any:
         if name == "AWS::NoValue":

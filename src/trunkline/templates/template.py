@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from trunkline.errors import ConfigurationError
@@ -51,20 +52,46 @@ _NOT_DONE = {
 }
 
 
-def load_template(file: Path, parameters: Mapping[str, str], *, region: str, account: str) -> Deployment:
+def load_template(
+    file: Path,
+    parameters: Mapping[str, str],
+    *,
+    region: str,
+    account: str,
+    imports: Mapping[str, str] = MappingProxyType({}),
+    code_root: Path | None = None,
+) -> Deployment:
     """What a SAM or CloudFormation template says.
+
+    Args:
+        imports: what other stacks export, by name.
+        code_root: the folder that code is in, or further down; None for the template's own.
 
     Raises:
         ConfigurationError: file, line, what is wrong and what was expected.
     """
+    document = load_document(file)
+    if code_root is not None:
+        document.root = _above(file, code_root)
     try:
-        return _Template(load_document(file), parameters, region, account).deployment()
+        return _Template(document, parameters, region, account, imports).deployment()
     except RecursionError:
         raise ConfigurationError(f"{file}:1: its resources name each other too deeply; expected fewer steps") from None
 
 
+def _above(file: Path, root: Path) -> Path:
+    if not root.is_dir():
+        what = "is a file" if root.exists() else "does not exist"
+        raise ConfigurationError(f"--code-root {root} {what}; expected a folder that holds {file}")
+    if not file.resolve().is_relative_to(root.resolve()):
+        raise ConfigurationError(f"--code-root {root} does not hold {file}; expected a folder that does")
+    return root
+
+
 class _Template:
-    def __init__(self, document: Document, given: Mapping[str, str], region: str, account: str) -> None:
+    def __init__(
+        self, document: Document, given: Mapping[str, str], region: str, account: str, imports: Mapping[str, str]
+    ) -> None:
         if "Resources" not in document.data:
             raise document.error("there are no Resources; expected a SAM or CloudFormation template")
         self._document = document
@@ -79,7 +106,7 @@ class _Template:
         data = document.data
         if sam.is_sam(document):
             data = sam.transformed(document, dict(values), region, self._warnings)
-        self._resolver = Resolver(document, data, values, stack)
+        self._resolver = Resolver(document, data, values, stack, imports)
         self._data = data
         self._resources = {resource.logical_id: resource for resource in self._run_here()}
         check_dependencies(document, data, self._resolver)
