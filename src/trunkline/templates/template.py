@@ -24,6 +24,7 @@ from trunkline.templates.loader import load_document
 from trunkline.templates.parameters import parameters_of
 from trunkline.templates.physical import stack_name
 from trunkline.templates.properties import resolved
+from trunkline.templates.providers import only_providers
 from trunkline.templates.resource import Resource
 from trunkline.templates.sections import as_text, resource_path, section
 from trunkline.templates.tables import make_table
@@ -154,9 +155,10 @@ class _Template:
         layers = Layers(layer_resources, arns, self._warnings)
         functions: dict[str, FunctionDefinition] = {}
         away = set()
+        idle = self._idle(used)
         for logical_id, resource in self._of(_FUNCTION).items():
             name = self._resolver.name(logical_id)
-            made = self._function(resource, name, layers, needed=name in used)
+            made = None if name in idle else self._function(resource, name, layers, needed=name in used)
             if made is None:
                 away.add(logical_id)
             elif name in functions:
@@ -165,6 +167,10 @@ class _Template:
                 functions[name] = made
         layers.warn()
         return tuple(functions.values()), away
+
+    def _idle(self, used: set[str]) -> set[str]:
+        functions = {self._resolver.name(name): resource for name, resource in self._of(_FUNCTION).items()}
+        return only_providers(section(self._document, self._data, "Resources"), functions, used, self._resolver)
 
     def _function(self, resource: Resource, name: str, layers: Layers, *, needed: bool) -> FunctionDefinition | None:
         try:
