@@ -217,6 +217,35 @@ def test_a_route_whose_function_is_not_in_the_template_is_warned_about(app):
     assert texts(deployment) == ["route send has function other, which is not run here: it answers an error"]
 
 
+def of_another_api(name, key="send"):
+    return route(key, name=name).replace("!Ref Socket", "abcdef1234")
+
+
+def test_routes_of_an_api_that_is_not_in_the_template_are_warned_about_with_the_line_of_the_first(app):
+    deployment = app(API + STAGE + integration() + route() + of_another_api("One") + of_another_api("Two", "$default"))
+    (warning,) = deployment.warnings
+    assert warning.text == "routes send, $default are of Api abcdef1234, which is not in this template, and not served"
+    assert warning.where.endswith("yaml:19")
+    assert [one.key for one in deployment.apis[0].routes] == ["send"]
+
+
+def test_a_single_route_of_an_api_that_is_not_in_the_template_is_warned_about(app):
+    deployment = app(API + STAGE + integration() + of_another_api("One"))
+    assert texts(deployment) == ["route send is of Api abcdef1234, which is not in this template, and not served"]
+
+
+@pytest.mark.parametrize(
+    "http",
+    [
+        "AWS::ApiGatewayV2::Api, Properties: {Name: Web, ProtocolType: HTTP}",
+        "AWS::Serverless::HttpApi",
+    ],
+)
+def test_a_route_of_an_http_api_of_the_template_is_not_warned_about(app, http):
+    web = f"  Web: {{Type: {http}}}\n" + route("'GET /'").replace("!Ref Socket", "!Ref Web")
+    assert texts(app("Transform: AWS::Serverless-2016-10-31\n" + API + STAGE + integration() + web)) == []
+
+
 def test_an_api_id_is_the_same_each_time_and_differs_between_apis(app):
     second = API.split("  Socket:")[1].replace("Name: Socket", "Name: Other")
     text = API + STAGE + "  Other:" + second

@@ -46,6 +46,22 @@ class Apis:
         """The Apis whose protocol is WEBSOCKET."""
         return tuple(self._api(api) for api in self._kinds.get("Api", []) if is_websocket(api))
 
+    def warn_of_strays(self, known: set[str]) -> None:
+        """Say of routes of an Api that is not here that they are not served.
+
+        Args:
+            known: what Ref gives of all resources.
+        """
+        strays: dict[str, list[Resource]] = {}
+        for route in self._kinds.get("Route", []):
+            api_id = as_text(route.properties.get("ApiId"))
+            if api_id is not None and api_id not in known:
+                strays.setdefault(api_id, []).append(route)
+        for api_id, routes in strays.items():
+            keys = ", ".join(as_text(route.properties.get("RouteKey")) or route.logical_id for route in routes)
+            which = f"route {keys} is" if len(routes) == 1 else f"routes {keys} are"
+            self._warn(routes[0], f"{which} of Api {api_id}, which is not in this template, and not served", "ApiId")
+
     def _by_ref(self, kind: str) -> dict[str, Resource]:
         return {self._ref(resource.logical_id): resource for resource in self._kinds.get(kind, [])}
 

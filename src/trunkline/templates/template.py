@@ -121,10 +121,11 @@ class _Template:
 
     def deployment(self) -> Deployment:
         """The whole."""
-        api_resources = self._of(*API_TYPES)
-        apis = Apis(api_resources, self._resolver.ref, self._warnings).all()
-        functions, away = self._functions(apis)
         resolver = self._resolver
+        parts = Apis(self._of(*API_TYPES), resolver.ref, self._warnings)
+        apis = parts.all()
+        parts.warn_of_strays({resolver.ref(name) for name in section(self._document, self._data, "Resources")})
+        functions, away = self._functions(apis)
         tables = tuple(make_table(table, resolver.name(name)) for name, table in self._of(*_TABLES).items())
         self._check_names(apis, functions)
         return Deployment(apis, functions, tables, self._not_run(away), self._outputs(), tuple(self._warnings))
