@@ -76,6 +76,31 @@ def test_a_template_is_served_for_as_long_as_the_block_lasts(tmp_path):
         assert again.connect_ex((host, port)) != 0
 
 
+SLOW = """
+    import time
+
+    def handler(event, context):
+        print("begun", flush=True)
+        time.sleep(0.5)
+        return {"statusCode": 200, "body": "done"}
+"""
+
+
+def test_it_knows_which_functions_are_at_work(tmp_path):
+    async def run():
+        begun = asyncio.Event()
+        say = lambda function, line: line == "begun" and begun.set()  # noqa: E731
+        async with open_template(written(tmp_path, SLOW), Settings(port=0, admin="off"), say) as served:
+            assert served.running() == []
+            asking = asyncio.ensure_future(said(served.address, "hello"))
+            await asyncio.wait_for(begun.wait(), 20)
+            assert served.running() == ["Talk"]
+            assert await asking == "done"
+            assert served.running() == []
+
+    asyncio.run(run())
+
+
 POSTING = """
     import boto3
     import os

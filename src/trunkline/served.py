@@ -126,6 +126,11 @@ class ServedTemplate:
             function.replace()
         return [one.definition.logical_id for one in found]
 
+    def running(self) -> list[str]:
+        """The functions that are at work, by logical id."""
+        functions = (*self.functions.values(), *self._retired)
+        return sorted({one.definition.logical_id for one in functions if one.is_running})
+
     async def close(self) -> None:
         """Close every connection, and end every worker and the DynamoDB that was started."""
         await self.gateway.close()

@@ -1,7 +1,10 @@
 """`trunkline run template.yaml`: served, spoken to, changed, and told to stop, as a process."""
 
+import contextlib
 import json
+import signal
 import textwrap
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -211,6 +214,55 @@ def test_without_a_terminal_the_packages_that_a_template_needs_are_told_and_the_
     assert f"npm install --prefix {tmp_path}/cache/trunkline/node dynalite@" in told
     assert any(line.startswith("dynamodb | the tables need a DynamoDB") for line in running.banner)
     assert said(running, "hello") == "first hello"
+
+
+SLOW = """
+    import time
+
+    def handler(event, context):
+        if event["requestContext"]["eventType"] == "DISCONNECT":
+            time.sleep(SECONDS)
+        print("ended", flush=True)
+        return {"statusCode": 200}
+"""
+GONE = "\n        $disconnect: {FunctionArn: !GetAtt Talk.Arn}\n"
+
+
+@pytest.fixture
+def slow(application, run_trunkline):
+    """One whose function takes so many seconds to hear of the end of a connection, while a client is there."""
+
+    @contextlib.contextmanager
+    def run(seconds):
+        application.write_text(application.read_text().rstrip() + GONE)
+        (application.parent / "code" / "app.py").write_text(textwrap.dedent(SLOW).replace("SECONDS", str(seconds)))
+        running = run_trunkline(application)
+        with connect(running.url("socket")) as client:
+            client.send("hello")
+            running.says("Talk | ended")
+            yield running
+
+    return run
+
+
+def test_a_function_that_hears_of_the_end_has_more_than_a_second_for_it(slow):
+    with slow(1.2) as running:
+        code, out, err = running.stop(signal.SIGINT)
+    assert (code, err) == (0, "")
+    assert "Talk | ended" in out
+
+
+@pytest.mark.parametrize(("signals", "most"), [(1, 2.7), (2, 1.6)])
+def test_what_was_cut_off_is_named_and_who_insists_waits_less(slow, signals, most):
+    with slow(20) as running:
+        began = time.monotonic()
+        for _ in range(signals):
+            running.process.send_signal(signal.SIGINT)
+            time.sleep(0.1)
+        code, out, err = running.ended()
+        assert time.monotonic() - began < most
+    assert (code, err) == (0, "trunkline: stopped at once; Talk was cut off\n")
+    assert "ended" not in out
 
 
 async def test_when_changes_can_no_longer_be_noticed_that_is_said_and_serving_goes_on(tmp_path, capsys):

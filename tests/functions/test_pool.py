@@ -361,6 +361,17 @@ async def test_invocations_at_the_same_time_have_workers_of_their_own(functions)
 
 
 @real
+async def test_it_is_running_while_an_invocation_has_not_ended(functions):
+    function = functions()
+    running = asyncio.ensure_future(ask(function, what="sleep", seconds=0.3))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert function.is_running
+    await running
+    assert not function.is_running
+
+
+@real
 async def test_beyond_the_most_workers_invocations_wait(functions, monkeypatch):
     monkeypatch.setattr(pool, "_MOST_WORKERS", 1)
     function = functions()

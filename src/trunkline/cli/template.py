@@ -34,7 +34,7 @@ async def serve_template(file: Path, deployment: Deployment, chosen: Settings, s
 
     terminal = Console(highlight=False, soft_wrap=True)
     async with open_template(file, chosen, _speaker(terminal), deployment) as served:
-        stop.opened(served.gateway)
+        stop.opened(served.gateway, served.running)
         watching = asyncio.create_task(_watch(served, terminal))
         await asyncio.sleep(0)  # it watches from before the banner on
         _banner(served, chosen, terminal)

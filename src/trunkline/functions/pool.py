@@ -69,6 +69,11 @@ class LocalFunction:
         """Its physical name."""
         return self.definition.name
 
+    @property
+    def is_running(self) -> bool:
+        """Whether an invocation has not ended."""
+        return self._running > 0
+
     async def invoke(self, payload: bytes) -> Invocation:
         """See `Invoker.invoke`. A caller that no longer waits ends nothing: the function goes on to its timeout."""
         call = asyncio.ensure_future(self._invoke(payload))
