@@ -142,9 +142,9 @@ class ServedTemplate:
         if known is None:
             self._say(function, line)
             return
-        name, runtime = known.definition.logical_id, known.definition.runtime
+        name = known.definition.logical_id
         self._say(name, line)
-        hint = hint_of(line, runtime)
+        hint = hint_of(line, known.definition)
         if hint is not None and (name, hint) not in self._hints:
             self._hints.add((name, hint))
             self._say(name, hint)

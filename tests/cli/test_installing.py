@@ -1,6 +1,8 @@
-"""The npm packages of a template: offered to a person, told to everything else."""
+"""The packages of a template: offered to a person, told to everything else."""
 
 import io
+import sys
+import zipfile
 
 import pytest
 from rich.console import Console
@@ -9,7 +11,9 @@ from trunkline import ConfigurationError
 from trunkline.cli import installing
 from trunkline.cli.installing import offer_packages
 from trunkline.config import Settings
+from trunkline.functions import requirements
 from trunkline.functions.npm import find_package
+from trunkline.functions.requirements import packages_of
 from trunkline.model.deployment import Deployment
 from trunkline.model.functions import FunctionDefinition
 from trunkline.model.tables import TableDefinition
@@ -169,3 +173,104 @@ def test_a_cache_below_the_home_folder_is_shown_as_such(monkeypatch, npm, tmp_pa
     person = Person(monkeypatch, "y")
     offered(person)
     assert person.questions == ["Install them into ~/cache/trunkline/node? [Y/n] "]
+
+
+# Of Python.
+
+
+@pytest.fixture
+def left(monkeypatch, tmp_path):
+    """A function that needs a package which pip installs off the network, or cannot, and the folder of such packages."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+
+    def make(*, broken=False):
+        file = tmp_path / "left_over-1.0-py3-none-any.whl"
+        with zipfile.ZipFile(file, "w") as opened:
+            opened.writestr("left_over.py", "")
+            for name, text in {"METADATA": "Name: left-over\nVersion: 1.0\n", "WHEEL": "Wheel-Version: 1.0\n"}.items():
+                opened.writestr(f"left_over-1.0.dist-info/{name}", "" if broken else text)
+            opened.writestr("left_over-1.0.dist-info/RECORD", "left_over.py,,\n")
+        (tmp_path / "src").mkdir()
+        (tmp_path / "src" / "requirements.txt").write_text(f"left-over @ {file.as_uri()}\n")
+        return FunctionDefinition("app-Talk", "Talk", "python3.12", "app.handler", code=tmp_path / "src")
+
+    return make
+
+
+def command_of(function):
+    return requirements.missing_requirements([function])[0].command
+
+
+@pytest.mark.parametrize("answer", ["", "y"])
+def test_packages_of_python_that_a_person_agrees_to_are_installed_and_not_asked_for_again(
+    monkeypatch, tmp_path, left, answer
+):
+    function = left()
+    person = Person(monkeypatch, answer)
+    offered(person, Deployment(functions=(function,)))
+    cache = tmp_path / "cache" / "trunkline" / "python"
+    assert person.questions == [f"Install them into {cache}? [Y/n] "]
+    assert person.lines[:4] == [
+        "This template needs packages of Python that are not here:",
+        "  left-over of src/requirements.txt for Talk",
+        "sam build would put them into the functions' folders",
+        "installing left-over of src/requirements.txt ...",
+    ]
+    assert person.lines[-1].endswith(f"installed in {packages_of(function)}")
+    again = Person(monkeypatch, answer)
+    offered(again, Deployment(functions=(function,)))
+    assert (again.questions, again.lines) == ([], [])
+
+
+def test_a_person_who_declines_packages_of_python_is_told_the_command(monkeypatch, left):
+    function = left()
+    person = Person(monkeypatch, "n")
+    offered(person, Deployment(functions=(function,)))
+    assert person.lines[-1] == f"what can run without them does; later: {command_of(function)}"
+    assert packages_of(function) is None
+
+
+def test_where_there_is_no_person_the_command_for_packages_of_python_is_told(monkeypatch, left):
+    function = left()
+    person = Person(monkeypatch, None)
+    offered(person, Deployment(functions=(function,)))
+    assert person.questions == []
+    (line,) = person.lines
+    assert line == (
+        "not here: left-over of src/requirements.txt (for Talk). `--install` installs them, and so does "
+        f"`{command_of(function)}`"
+    )
+
+
+def test_who_agrees_beforehand_is_not_asked_about_packages_of_python(monkeypatch, left):
+    function = left()
+    person = Person(monkeypatch, None)
+    offered(person, Deployment(functions=(function,)), install=True)
+    assert person.questions == []
+    assert (packages_of(function) / "left_over.py").is_file()
+
+
+def test_a_pip_that_fails_is_a_line_and_the_run_goes_on(monkeypatch, left):
+    function = left(broken=True)
+    person = Person(monkeypatch, "y")
+    offered(person, Deployment(functions=(function,)))
+    assert f"{sys.executable} -m pip install" in person.lines[-1]
+    assert "left" in person.lines[-1].partition("requirements.txt: ")[2]
+    with pytest.raises(ConfigurationError, match=r"requirements\.txt: "):
+        offered(Person(monkeypatch, None), Deployment(functions=(function,)), install=True)
+
+
+def test_without_pip_and_uv_how_to_have_one_is_told(monkeypatch, left, tmp_path):
+    function = left()
+    monkeypatch.setattr(requirements, "find_spec", lambda name: None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    person = Person(monkeypatch, "y")
+    offered(person, Deployment(functions=(function,)))
+    told = "here is neither pip nor uv: `python -m ensurepip` brings the former"
+    assert (person.questions, person.lines) == (
+        [],
+        [f"not here: left-over of src/requirements.txt (for Talk). T{told}"],
+    )
+    with pytest.raises(ConfigurationError, match=f"left-over of src/requirements.txt cannot be installed: t{told}"):
+        offered(person, Deployment(functions=(function,)), install=True)

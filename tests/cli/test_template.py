@@ -3,6 +3,7 @@
 import contextlib
 import json
 import signal
+import sys
 import textwrap
 import time
 from types import SimpleNamespace
@@ -263,6 +264,19 @@ def test_what_was_cut_off_is_named_and_who_insists_waits_less(slow, signals, mos
         assert time.monotonic() - began < most
     assert (code, err) == (0, "trunkline: stopped at once; Talk was cut off\n")
     assert "ended" not in out
+
+
+def test_a_function_whose_requirements_are_not_installed_says_what_to_do(application, run_trunkline, tmp_path):
+    (tmp_path / "code" / "requirements.txt").write_text("left-over-of-nobody\n")
+    (tmp_path / "code" / "app.py").write_text("import left_over_of_nobody\n")
+    running = run_trunkline(application, env={"XDG_CACHE_HOME": str(tmp_path / "cache")})
+    assert any(line.startswith("not here: left-over-of-nobody of ") for line in running.banner)
+    with connect(running.url("socket")) as client:
+        client.send("hello")
+        hint = next(line for line in running._lines() if line.startswith("Talk | sam build would install "))
+    assert "code/requirements.txt; here, `trunkline run ... --install` does, and so does `" in hint
+    assert f"{sys.executable} -m pip install --target {tmp_path}/cache/trunkline/python/" in hint
+    assert "No module named 'left_over_of_nobody'" in running.stop()[2]
 
 
 async def test_when_changes_can_no_longer_be_noticed_that_is_said_and_serving_goes_on(tmp_path, capsys):

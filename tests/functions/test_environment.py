@@ -6,11 +6,14 @@ from pathlib import Path
 import pytest
 
 from trunkline.functions.environment import Surroundings, reserved_of, worker_environment
+from trunkline.functions.requirements import missing_requirements
 from trunkline.model.functions import FunctionDefinition
 
 
-def around(tmp_path, runtime="python3.11", environment=None, layers=None, own=None, **given):
-    definition = FunctionDefinition("talk", "Talk", runtime, "app.handler", environment=own or {}, memory_mb=256)
+def around(tmp_path, runtime="python3.11", environment=None, layers=None, own=None, code=None, **given):
+    definition = FunctionDefinition(
+        "talk", "Talk", runtime, "app.handler", environment=own or {}, memory_mb=256, code=code
+    )
     surroundings = Surroundings("eu-west-1", "111122223333", tmp_path, print, environment or {}, **given)
     return worker_environment(definition, surroundings, task_root=Path("/code"), layers=layers, own=tmp_path)
 
@@ -59,6 +62,19 @@ def test_packages_of_layers_for_another_python_come_last(tmp_path):
     found = around(tmp_path, "python3.9", layers=tmp_path)
     lib = f"{tmp_path}/python/lib"
     assert found["PYTHONPATH"] == f"{lib}/python3.9/site-packages:{tmp_path}/python:{lib}/python3.11/site-packages"
+
+
+@pytest.mark.parametrize("own", [{}, {"PYTHONPATH": "/mine"}])
+def test_installed_requirements_come_behind_all_that_a_function_has_of_its_own(tmp_path, monkeypatch, own):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "requirements.txt").write_text("left-over")
+    function = FunctionDefinition("talk", "Talk", "python3.11", "app.handler", code=tmp_path)
+    (needed,) = missing_requirements([function])
+    before = around(tmp_path, code=tmp_path, layers=tmp_path, own=own, environment={"PYTHONPATH": "/shim"})
+    needed.folder.mkdir(parents=True)
+    found = around(tmp_path, code=tmp_path, layers=tmp_path, own=own, environment={"PYTHONPATH": "/shim"})
+    assert found["PYTHONPATH"] == f"{before['PYTHONPATH']}:{needed.folder}"
+    assert around(tmp_path, code=tmp_path)["PYTHONPATH"] == str(needed.folder)
 
 
 @pytest.mark.parametrize("layers", [True, False])

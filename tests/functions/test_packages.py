@@ -147,10 +147,16 @@ def test_code_that_is_not_there_needs_nothing(tmp_path):
     ],
 )
 def test_a_line_that_misses_the_sdk_gets_a_hint(line, runtime, told):
-    assert hint_of(line, runtime).startswith(told)
+    assert hint_of(line, inline("", runtime)).startswith(told)
 
 
 @pytest.mark.parametrize("line", ["Cannot find module 'express'", "aws-sdk", "Cannot find module 'aws-sdkx'"])
 def test_any_other_line_gets_none(line):
-    assert hint_of(line, "nodejs20.x") is None
-    assert hint_of("Cannot find module 'aws-sdk'", "python3.12") is None
+    assert hint_of(line, inline("")) is None
+    assert hint_of("Cannot find module 'aws-sdk'", inline("", "python3.12")) is None
+
+
+def test_a_module_of_python_that_is_not_found_gets_its_hint():
+    line = "Runtime.ImportModuleError: Unable to import module 'app': No module named 'left'"
+    assert hint_of(line, inline("", "python3.12")).startswith("nothing here has a module left: ")
+    assert hint_of(line, inline("")) is None

@@ -1,10 +1,10 @@
-"""The npm packages that a template needs: offered at a terminal, told everywhere else."""
+"""The packages of npm and of Python that a template needs: offered at a terminal, told everywhere else."""
 
 from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,12 @@ from rich.text import Text
 from trunkline.errors import ConfigurationError
 from trunkline.functions.npm import ensure_node_packages, find_node, find_npm, module_folders, node_cache
 from trunkline.functions.packages import missing_packages
+from trunkline.functions.requirements import (
+    Requirements,
+    install_requirements,
+    missing_requirements,
+    python_cache,
+)
 from trunkline.log import escape
 
 if TYPE_CHECKING:
@@ -27,7 +33,7 @@ Needed = Mapping[str, tuple[str, ...]]
 
 
 def offer_packages(deployment: Deployment, chosen: Settings, *, install: bool, terminal: Console | None = None) -> None:
-    """See that what a template needs of npm is there, as far as the user wants that; it blocks.
+    """See that the packages that a template needs are there, as far as the user wants that; it blocks.
 
     Args:
         install: the user has agreed beforehand.
@@ -36,6 +42,11 @@ def offer_packages(deployment: Deployment, chosen: Settings, *, install: bool, t
         ConfigurationError: the user has agreed beforehand, and it cannot be installed.
     """
     out = terminal or Console(highlight=False, soft_wrap=True)
+    _offer_of_npm(deployment, chosen, out, install=install)
+    _offer_of_python(missing_requirements(deployment.functions), out, install=install)
+
+
+def _offer_of_npm(deployment: Deployment, chosen: Settings, out: Console, *, install: bool) -> None:
     tables = bool(deployment.tables) and chosen.dynamodb in {None, "dynalite"}
     needed = missing_packages(deployment.functions, module_folders(chosen.node_modules), tables=tables)
     if not needed:
@@ -89,6 +100,59 @@ def _install(needed: Needed, out: Console, *, strict: bool) -> None:
         out.print(Text(escape(str(error)), style="red"))
     else:
         _tell(out, f"installed in {_shown(node_cache())}")
+
+
+def _offer_of_python(needed: Sequence[Requirements], out: Console, *, install: bool) -> None:
+    if not needed:
+        return
+    if needed[0].command is None:
+        why = "there is neither pip nor uv: `python -m ensurepip` brings the former"
+        if install:
+            raise ConfigurationError(f"{'; '.join(map(_named, needed))} cannot be installed: {why}")
+        for one in needed:
+            _tell(out, f"not here: {_named(one)} (for {', '.join(one.functions)}). {why[0].upper()}{why[1:]}")
+    elif install or _is_agreed_of_python(needed, out):
+        for one in needed:
+            _install_of_python(one, out, strict=install)
+
+
+def _is_agreed_of_python(needed: Sequence[Requirements], out: Console) -> bool:
+    if not (sys.stdin.isatty() and out.is_terminal):
+        for one in needed:
+            whose = f"{_named(one)} (for {', '.join(one.functions)})"
+            _tell(out, f"not here: {whose}. `--install` installs them, and so does `{one.command}`")
+        return False
+    out.print("This template needs packages of Python that are not here:")
+    for one in needed:
+        names = Text(", ".join(one.names), style="bold")
+        out.print(Text.assemble("  ", names, f" of {_below(one.file)} for {', '.join(one.functions)}"))
+    _tell(out, "sam build would put them into the functions' folders")
+    if _asked(f"Install them into {_shown(python_cache())}? [Y/n] "):
+        return True
+    _tell(out, f"what can run without them does; later: {' && '.join(str(one.command) for one in needed)}")
+    return False
+
+
+def _install_of_python(needed: Requirements, out: Console, *, strict: bool) -> None:
+    _tell(out, f"installing {_named(needed)} ...")
+    try:
+        with out.status("pip is at work"):
+            install_requirements(needed)
+    except ConfigurationError as error:
+        if strict:
+            raise
+        out.print(Text(escape(str(error)), style="red"))
+    else:
+        _tell(out, f"installed in {_shown(needed.folder)}")
+
+
+def _named(needed: Requirements) -> str:
+    return f"{', '.join(needed.names)} of {_below(needed.file)}"
+
+
+def _below(file: Path) -> str:
+    """A file as somebody in this folder calls it."""
+    return str(file.relative_to(Path.cwd())) if file.is_relative_to(Path.cwd()) else str(file)
 
 
 def _shown(path: Path) -> str:

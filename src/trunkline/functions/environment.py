@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from trunkline import clock
+from trunkline.functions.requirements import packages_of
 from trunkline.model.functions import FunctionDefinition
 
 __all__ = ["CREDENTIALS", "Say", "Surroundings", "reserved_of", "worker_environment"]
@@ -87,7 +88,7 @@ def worker_environment(
                 found[name] = f"{value}{parting}{before}"
             else:
                 found[name] = f"{before}{parting}{value}"
-    return found
+    return found | _packages(definition, found)
 
 
 def reserved_of(definition: FunctionDefinition) -> list[str]:
@@ -135,6 +136,13 @@ def _paths(
             found["NODE_PATH"].append(surroundings.node_modules.absolute())
         found["NODE_PATH"].append(task_root)
     return {name: os.pathsep.join(map(str, folders)) for name, folders in found.items() if folders}
+
+
+def _packages(definition: FunctionDefinition, found: Mapping[str, str]) -> dict[str, str]:
+    """Those of its `requirements.txt` come behind all that it has of its own."""
+    folder = packages_of(definition)
+    before = found.get("PYTHONPATH")
+    return {} if folder is None else {"PYTHONPATH": os.pathsep.join([*([before] if before else []), str(folder)])}
 
 
 def _of_python(definition: FunctionDefinition, layers: Path) -> list[Path]:

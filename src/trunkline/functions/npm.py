@@ -12,7 +12,17 @@ from pathlib import Path
 
 from trunkline.errors import ConfigurationError
 
-__all__ = ["DYNALITE", "ensure_node_packages", "find_node", "find_npm", "find_package", "module_folders", "node_cache"]
+__all__ = [
+    "DYNALITE",
+    "ensure_node_packages",
+    "find_node",
+    "find_npm",
+    "find_package",
+    "module_folders",
+    "node_cache",
+    "run_installer",
+    "user_cache",
+]
 
 DYNALITE = "dynalite@4.0.0"
 _INSTALL_SECONDS = 300
@@ -20,12 +30,17 @@ _LONGEST = 400
 _PREFIX = re.compile(r"^npm (ERR!|error)\s?(code )?")
 
 
-def node_cache(environment: Mapping[str, str] = os.environ) -> Path:
-    """The folder of this user that packages are installed into; it need not exist yet."""
+def user_cache(environment: Mapping[str, str] = os.environ) -> Path:
+    """Our folder among the caches of this user; it need not exist yet."""
     cache = environment.get("XDG_CACHE_HOME") or ""
     # The rule of these folders: a path that is not absolute is none.
     root = Path(cache) if cache.startswith("/") else Path.home() / ".cache"
-    return root / "trunkline" / "node"
+    return root / "trunkline"
+
+
+def node_cache(environment: Mapping[str, str] = os.environ) -> Path:
+    """The folder of this user that packages of npm are installed into; it need not exist yet."""
+    return user_cache(environment) / "node"
 
 
 def find_node() -> Path | None:
@@ -82,7 +97,19 @@ def ensure_node_packages(
 
 def _install(command: list[str]) -> None:
     Path(command[command.index("--prefix") + 1]).mkdir(parents=True, exist_ok=True)
-    quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+    run_installer(command, ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], _told)
+
+
+def run_installer(command: Sequence[str], quiet: Sequence[str], told: Callable[[str], str]) -> None:
+    """Run a command that installs packages, to its end.
+
+    Args:
+        quiet: further options, which people need not see.
+        told: what it says of its failure, in a line, of what it wrote to stderr.
+
+    Raises:
+        ConfigurationError: it failed, or took too long.
+    """
     try:
         done = subprocess.run(  # noqa: S603
             [*command, *quiet], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_INSTALL_SECONDS,
@@ -91,16 +118,16 @@ def _install(command: list[str]) -> None:
     except subprocess.TimeoutExpired:
         raise ConfigurationError(f"{' '.join(command)}: not done after {_INSTALL_SECONDS} seconds") from None
     if done.returncode:
-        raise ConfigurationError(f"{' '.join(command)}: {_told(done.stderr) or f'exit code {done.returncode}'}")
+        why = told(done.stderr) or f"exit code {done.returncode}"
+        raise ConfigurationError(f"{' '.join(command)}: {why if len(why) <= _LONGEST else f'{why[:_LONGEST]} ...'}")
 
 
 def _told(errors: str) -> str:
     """What npm says of its failure, in a line."""
     lines = [_PREFIX.sub("", line).strip() for line in errors.splitlines()]
-    told = "; ".join(
+    return "; ".join(
         line for line in lines if line and "complete log of this run" not in line and ".npm/_logs" not in line
     )
-    return told if len(told) <= _LONGEST else f"{told[:_LONGEST]} ..."
 
 
 def _of_wheel(*parts: str) -> Path | None:

@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from trunkline.functions import requirements
 from trunkline.functions.npm import DYNALITE, find_package, node_cache
 from trunkline.model.functions import FunctionDefinition
 
@@ -47,8 +48,11 @@ def missing_packages(
     return found
 
 
-def hint_of(line: str, runtime: str) -> str | None:
-    """What to do about a line of a function's output that says that AWS's SDK is not there; None for any other."""
+def hint_of(line: str, function: FunctionDefinition) -> str | None:
+    """What to do about a line of a function's output that says that a package is not there; None for any other."""
+    runtime = function.runtime
+    if runtime.startswith("python"):
+        return requirements.hint_of(line, function)
     found, version = _NOT_FOUND.search(line), _RUNTIME.match(runtime)
     if found is None or version is None:
         return None
