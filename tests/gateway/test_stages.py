@@ -32,13 +32,17 @@ def test_a_stage_is_exactly_the_first_segment_of_the_raw_path(path, found):
         ("aaaaaaaaaa.execute-api.us-east-1.amazonaws.com", FIRST),
         ("bbbbbbbbbb.execute-api.us-east-1.amazonaws.com", SECOND),
         ("BBBBBBBBBB.execute-api.us-east-1.localhost:8000", SECOND),
-        ("cccccccccc.execute-api.us-east-1.amazonaws.com", None),
+        ("cccccccccc.execute-api.us-east-1.amazonaws.com", FIRST),
         ("execute-api.us-east-1.amazonaws.com", FIRST),
         ("", FIRST),
     ],
 )
 def test_of_two_apis_with_a_stage_of_one_name_the_host_says_which_is_meant(host, found):
     assert stage_at(STAGES, "/a", host) is found
+
+
+def test_a_stage_that_the_named_api_does_not_have_is_none():
+    assert stage_at(STAGES, "/b-1", "bbbbbbbbbb.execute-api.us-east-1.amazonaws.com") is None
 
 
 def test_a_stage_that_is_known_by_its_path_alone_must_be_of_the_api_that_is_named():

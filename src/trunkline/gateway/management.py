@@ -27,7 +27,7 @@ from trunkline.gateway.answers import (
 from trunkline.gateway.callers import Callers, is_by_a_page
 from trunkline.gateway.keys import needs_keys
 from trunkline.gateway.signatures import SignatureError, Verifier
-from trunkline.gateway.stages import EXECUTE_API, Stage, find_stage
+from trunkline.gateway.stages import EXECUTE_API, Stage, find_stage, is_served
 from trunkline.model.policies import Decision, evaluate
 from trunkline.wire.frames import check_message_size, encode_message
 
@@ -153,7 +153,7 @@ class Management:
         return stage.api, connection_id
 
     def _foreign_stage(self, stages: Mapping[str, Stage], api_id: str, name: str, request: HttpRequest) -> Stage | None:
-        if not self._foreign or any(stage.api.api_id == api_id for stage in stages.values()):
+        if not self._foreign or is_served(stages, api_id):
             return None
         return stages.get(name) if self._callers.trusts(request) else None
 

@@ -11,7 +11,7 @@ from trunkline.model.addresses import authority
 if TYPE_CHECKING:
     from trunkline.model.api import CompiledApi
 
-__all__ = ["EXECUTE_API", "Stage", "by_host", "find_stage", "stage_at"]
+__all__ = ["EXECUTE_API", "Stage", "by_host", "find_stage", "is_served", "stage_at"]
 
 EXECUTE_API = re.compile(r"([^.]+)\.execute-api\..+")
 """A name that API Gateway gives an Api: `{api id}.execute-api.{region}.amazonaws.com`, or as others write it."""
@@ -39,9 +39,18 @@ def find_stage(stages: Mapping[str, Stage], api_id: str, name: str) -> Stage | N
     return found if found is not None and found.api.api_id == api_id else None
 
 
+def is_served(stages: Mapping[str, Stage], api_id: str) -> bool:
+    """Whether a stage here is of an Api."""
+    return any(stage.api.api_id == api_id for stage in stages.values())
+
+
 def stage_at(stages: Mapping[str, Stage], path: str, host: str) -> Stage | None:
-    """The stage of a raw path: exactly `/{stage}`, a trailing slash is taken; of the Api that a Host header says."""
+    """The stage of a raw path: exactly `/{stage}`, a trailing slash is taken.
+
+    Of several Apis it is that of the one that a Host header says; a Host of an Api that is not here says nothing.
+    """
     if not path.startswith("/"):
         return None
     named = EXECUTE_API.fullmatch(authority(host, "https")[0]) if ".execute-api." in host.lower() else None
-    return find_stage(stages, "" if named is None else named[1], path[1:].removesuffix("/"))
+    api_id = named[1] if named is not None and is_served(stages, named[1]) else ""
+    return find_stage(stages, api_id, path[1:].removesuffix("/"))
