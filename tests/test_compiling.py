@@ -1,5 +1,7 @@
 """From a template as data to what the gateway serves."""
 
+import json
+
 import pytest
 
 from trunkline.compiling import compile_deployment, load_deployment
@@ -106,3 +108,11 @@ def test_a_template_without_an_api_is_told_what_is_expected(tmp_path):
         ConfigurationError, match=r"queue\.json has no WebSocket Api; expected an AWS::ApiGatewayV2::Api"
     ):
         load_deployment(tmp_path / "queue.json", Settings())
+
+
+def test_routes_of_an_api_that_is_elsewhere_are_named_where_there_is_no_other(tmp_path):
+    file = tmp_path / "routes.json"
+    route = {"Type": "AWS::ApiGatewayV2::Route", "Properties": {"ApiId": "abc123", "RouteKey": "$default"}}
+    file.write_text(json.dumps({"Resources": {"Route": route}}))
+    with pytest.raises(ConfigurationError, match=r"has no WebSocket Api; .*; .*routes\.json:1: .*of Api abc123, which is not in"):
+        load_deployment(file, Settings())

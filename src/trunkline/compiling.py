@@ -57,9 +57,10 @@ def load_deployment(file: Path, settings: Settings) -> Deployment:
         code_root=None if settings.code_root is None else Path(settings.code_root),
     )
     if not deployment.apis:
+        elsewhere = next((f"; {one}" for one in deployment.warnings if "not in this template" in one.text), "")
         raise ConfigurationError(
             f"{file} has no WebSocket Api; expected an AWS::ApiGatewayV2::Api with ProtocolType WEBSOCKET, or an "
-            "AWS::Serverless::WebSocketApi"
+            f"AWS::Serverless::WebSocketApi{elsewhere}"
         )
     return deployment
 
