@@ -129,7 +129,7 @@ def run(
         str | None, typer.Option(metavar="DIR", help="npm packages that a template's functions find.")
     ] = None,
     install: Annotated[
-        bool, typer.Option("--install", help="Install packages of npm and Python that a template needs, without asking.")
+        bool, typer.Option("--install", help="Install packages that a template needs, of npm and Python, unasked.")
     ] = False,
     reload: Annotated[
         bool, typer.Option("--reload", help="Start anew when a Python file changes; for development.")
