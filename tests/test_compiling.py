@@ -114,5 +114,7 @@ def test_routes_of_an_api_that_is_elsewhere_are_named_where_there_is_no_other(tm
     file = tmp_path / "routes.json"
     route = {"Type": "AWS::ApiGatewayV2::Route", "Properties": {"ApiId": "abc123", "RouteKey": "$default"}}
     file.write_text(json.dumps({"Resources": {"Route": route}}))
-    with pytest.raises(ConfigurationError, match=r"has no WebSocket Api; .*; .*routes\.json:1: .*of Api abc123, which is not in"):
+    with pytest.raises(
+        ConfigurationError, match=r"has no WebSocket Api; .*; .*routes\.json:1: .*of Api abc123, which is not in"
+    ):
         load_deployment(file, Settings())
