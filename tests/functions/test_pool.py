@@ -361,6 +361,28 @@ async def test_invocations_at_the_same_time_have_workers_of_their_own(functions)
 
 
 @real
+async def test_a_worker_that_is_soon_free_is_waited_for_where_two_run_already(functions, monkeypatch):
+    monkeypatch.setattr(pool, "_RETURN_SECONDS", 5.0)  # a machine that does other things is slow
+    function = functions()
+    for _ in range(3):
+        await function.invoke(b"{}")
+    ask = json.dumps({"what": "pid"}).encode()
+    answers = await asyncio.gather(*(function.invoke(ask) for _ in range(50)))
+    assert len({answer.payload for answer in answers}) == 2
+
+
+@real
+async def test_where_invocations_take_long_of_late_each_has_a_worker(functions):
+    function = functions()
+    sleep = json.dumps({"what": "sleep", "seconds": 0.3}).encode()
+    await function.invoke(sleep)
+    began = time.monotonic()
+    await asyncio.gather(*(function.invoke(sleep) for _ in range(4)))
+    assert len(function._workers) == 4
+    assert time.monotonic() - began < 4 * 0.3 + 3
+
+
+@real
 async def test_it_is_running_while_an_invocation_has_not_ended(functions):
     function = functions()
     running = asyncio.ensure_future(ask(function, what="sleep", seconds=0.3))

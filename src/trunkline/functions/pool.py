@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["LocalFunction"]
 
 _MOST_WORKERS = 10  # at a time; further invocations wait for one of them
+_AT_ONCE = 2  # workers that are started whenever one is wanted, so that events are handled side by side as in Lambda
+_OF_LAST = 0.2  # the part that the last invocation has in how long one is expected to take
 _RETURN_SECONDS = 0.05  # a worker that has answered, and does not ask again for so long, is not waited for
 _DIGITS = re.compile(r"[0-9]+")
 _TRIES = 3
@@ -56,6 +58,7 @@ class LocalFunction:
         self._waiting: deque[asyncio.Future[Worker | Invocation]] = deque()
         self._starting: set[asyncio.Task[None]] = set()
         self._running = 0
+        self._usual: float | None = None  # how many seconds an invocation takes, of late
         self._calls: set[asyncio.Task[Invocation]] = set()
         self._generation = 0
         self._code: asyncio.Task[_Prepared] | None = None
@@ -90,16 +93,25 @@ class LocalFunction:
             for _ in range(_TRIES):
                 parked = self._parked_one()
                 if parked is not None:
-                    return await parked.run(payload)
+                    return await self._run(parked, payload)
                 worker = await self._take()
                 if isinstance(worker, Invocation):
                     return worker
                 if worker.can_take and worker.generation == self._generation:
-                    return await worker.run(payload)
+                    return await self._run(worker, payload)
                 worker.kill()  # it has ended since, or began with code that has changed since
             raise InvocationRefused(f"its workers end as soon as they have begun, {_TRIES} of them")
         finally:
             self._running -= 1
+
+    async def _run(self, worker: Worker, payload: bytes) -> Invocation:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            return await worker.run(payload)
+        finally:
+            took = loop.time() - began
+            self._usual = took if self._usual is None else self._usual + _OF_LAST * (took - self._usual)
 
     def replace(self) -> None:
         """Its code has changed: what runs goes on to its end, the next invocations run the new code."""
@@ -145,7 +157,7 @@ class LocalFunction:
         """One that has just come to wait, or what is wrong with the function."""
         if self._closed:
             raise InvocationRefused(_ENDING)
-        if len(self._workers) < _MOST_WORKERS and not self._is_one_about_to_ask():
+        if len(self._workers) < _MOST_WORKERS and not self._is_one_about_to_ask() and not self._is_one_soon_free():
             return await self._start()
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[Worker | Invocation] = loop.create_future()
@@ -158,6 +170,13 @@ class LocalFunction:
         """Whether a worker that has answered is on its way back: nearly always sooner here than a new one."""
         returning = sum(not worker.starting and not worker.is_busy for worker in self._workers) - len(self._idle)
         return returning > len(self._waiting)
+
+    def _is_one_soon_free(self) -> bool:
+        """Whether a busy worker should be free before a new one could begin, though others wait for one too."""
+        if self._usual is None or len(self._workers) < _AT_ONCE:
+            return False
+        ready = sum(not worker.starting for worker in self._workers)
+        return self._usual * (len(self._waiting) + 1) < _RETURN_SECONDS * ready
 
     def _grow(self, waiter: asyncio.Future[Worker | Invocation]) -> None:
         if not waiter.done() and self._waiting and len(self._workers) < _MOST_WORKERS:
