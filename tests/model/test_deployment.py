@@ -2,7 +2,7 @@
 
 import pytest
 
-from trunkline.model.deployment import Warned
+from trunkline.model.deployment import Warned, is_template
 from trunkline.model.functions import FunctionDefinition
 from trunkline.model.tables import TableDefinition
 
@@ -22,3 +22,18 @@ def test_a_warning_begins_with_its_place():
 def test_a_table_is_data():
     table = TableDefinition("chat-Connections", "Connections", {"BillingMode": "PAY_PER_REQUEST"})
     assert (table.ttl_attribute, table.where) == (None, "")
+
+
+@pytest.mark.parametrize(
+    ("file", "is_one"),
+    [
+        ("template.yaml", True),
+        ("a/b.yml", True),
+        ("x.json", True),
+        ("x.template", True),
+        ("chat.py", False),
+        ("a.b", False),
+    ],
+)
+def test_a_template_is_told_by_its_suffix(file, is_one):
+    assert is_template(file) is is_one
