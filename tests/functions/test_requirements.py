@@ -100,7 +100,7 @@ def test_a_requirement_is_read_however_it_is_written(function, line):
 
 @pytest.mark.parametrize(
     "line",
-    ["-r more.txt", "--find-links https://example.org", "./left-over", "git+https://example.org/x", "left-over; sys_platform == 'win32'", "left-over; python_version < '3.8'", "left-over; python_version <= \"3.10\"", "left-over; extra == 'x'"],
+    ["-r more.txt", "--no-binary left-over", "./left-over", "git+https://example.org/x", "left-over; sys_platform == 'win32'", "left-over; python_version < '3.8'", "left-over; python_version <= \"3.10\"", "left-over; extra == 'x'"],
 )  # fmt: skip
 def test_a_line_that_names_no_package_for_here_is_passed_over(function, line):
     assert names(function(f"{line}\n")) == []
