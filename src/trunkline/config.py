@@ -46,6 +46,7 @@ class Settings:
         host_name: names under which @connections may be called, besides those of this machine and of API Gateway.
         region: AWS Region that signatures are for and that ARNs name.
         account: AWS account that ARNs name.
+        record_usage: file in which it is noted which permissions the program uses; None for none.
         parameter: values of a template's parameters, by name.
         import_value: what other stacks export to a template, by name.
         code_root: folder that a template's code is in, or further down; None for the template's own.
@@ -76,6 +77,7 @@ class Settings:
     rate: Mapping[str, Rate] = field(default_factory=dict)
     quotas: str = "none"
     like: str = "none"
+    record_usage: str | None = None
     parameter: Mapping[str, str] = field(default_factory=dict)
     import_value: Mapping[str, str] = field(default_factory=dict)
     code_root: str | None = None

@@ -44,6 +44,7 @@ from trunkline.resources.collection import Collection
 from trunkline.resources.context import running_node
 from trunkline.resources.loading import declared_in, folder_of, load
 from trunkline.resources.portability import check_for_aws
+from trunkline.resources.usage import NotingConnections, NotingStore, Usage, noting
 from trunkline.resources.websocket import Websocket
 from trunkline.stores import open_store
 
@@ -151,7 +152,10 @@ async def open(  # noqa: A001
     application, folder = _application(program)
     apis = _apis(application, chosen)
     state = folder / _STATE
+    usage = noting() if chosen.record_usage is None else Usage(Path(chosen.record_usage))
     documents = open_store(store, state)
+    if usage is not None:
+        documents = NotingStore(documents, usage)
     keeping = store != "memory:"
     ids = connection_ids(state if keeping else None)
     journal = Journal(state / _JOURNAL) if keeping else None
@@ -162,11 +166,12 @@ async def open(  # noqa: A001
         context = contextvars.copy_context()
         connections = LocalConnections(ids.origin)
         gateway = gateway_of(apis, ids, connections, chosen, Verifier(keys, chosen.region), context)
+        reached: Connections = connections
         if chosen.like == "aws":
-            calls = ThrottledConnections(connections, {api.name: api.calls for api in apis})
-            node = RunningNode(application, gateway, calls, documents)
-        else:
-            node = RunningNode(application, gateway, connections, documents, journal)
+            reached = ThrottledConnections(connections, {api.name: api.calls for api in apis})
+        if usage is not None:
+            reached = NotingConnections(reached, usage)
+        node = RunningNode(application, gateway, reached, documents, journal if chosen.like != "aws" else None)
         context.run(running_node.set, node)
         token = running_node.set(node)
         try:
@@ -187,6 +192,8 @@ async def open(  # noqa: A001
         if journal is not None:
             journal.close()
         await documents.close()
+        if usage is not None:
+            usage.save()
 
 
 def gateway_of(

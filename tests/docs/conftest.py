@@ -191,9 +191,20 @@ class Reader:
             status, out, errors = self.trunkline(*arguments, cwd=self.folder, env=variables)
             assert (status, out) == (2, "")
             return errors
+        if arguments[0] != "run":
+            return self._to_its_end(arguments, variables)
         running = self.run_trunkline(*arguments[1:], cwd=self.folder, env=variables)
         assert running.stop() == (0, "", "")
         return with_usual_ports("\n".join(running.banner))
+
+    def _to_its_end(self, arguments: list[str], variables: dict[str, str]) -> str:
+        *arguments, file = arguments if ">" in arguments else [*arguments, ">", ""]
+        status, out, errors = self.trunkline(*arguments[:-1], cwd=self.folder, env=variables)
+        assert (status, errors) == (0, "")
+        if not file:
+            return out
+        (self.folder / file).write_text(out)
+        return ""
 
     def _python(self, arguments: list[str]) -> str:
         done = subprocess.run(

@@ -1,6 +1,7 @@
 """The pytest plugin, in pytests of its own."""
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -26,7 +27,7 @@ MARK = "@pytest.mark.trunkline"
 def run(tmp_path):
     """Run pytest on a file in a process of its own: exit code and output."""
 
-    def run(text, *, mode=None):
+    def run(text, *options, mode=None):
         (tmp_path / "test_it.py").write_text(textwrap.dedent(text))
         lines = ["[pytest]", "addopts = --strict-markers --strict-config -p no:cacheprovider"]
         (tmp_path / "pytest.ini").write_text(
@@ -34,7 +35,7 @@ def run(tmp_path):
         )
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "COV"))}
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-rA", "test_it.py"],
+            [sys.executable, "-m", "pytest", "-q", "-rA", *options, "test_it.py"],
             cwd=tmp_path, capture_output=True, text=True, timeout=60, env=environment, check=False,
         )  # fmt: skip
         return done.returncode, done.stdout + done.stderr
@@ -177,3 +178,18 @@ def test_the_example_of_the_kits_docstring_works(run, tmp_path):
     example = testing.__doc__[testing.__doc__.index("    from") : testing.__doc__.index("Time is virtual")]
     code, output = run("    import pytest\n" + example)
     assert code == 0, output
+
+
+def test_what_programs_use_under_test_can_be_noted(run, tmp_path):
+    text = """
+        from trunkline import collection, testing, websocket
+
+        people = collection("people").allow("reading", "writing")
+
+        async def test_it():
+            async with testing.node([people, websocket("socket")]):
+                await people.doc("a").get()
+    """
+    assert run(text, "--trunkline-record-usage", "usage.json", mode="auto")[0] == 0
+    (used,) = json.loads((tmp_path / "usage.json").read_text())
+    assert used == {"kind": "collection", "name": "people", "word": "reading", "file": "test_it.py", "line": 8}

@@ -107,6 +107,10 @@ def run(
     like: Annotated[
         str | None, typer.Option(metavar="WHAT", help="aws for what API Gateway does, and no more; default none.")
     ] = None,
+    record_usage: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Note there which permissions are used, for `trunkline explain`."),
+    ] = None,
     parameter: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="Set a parameter of a template; may be repeated."),
@@ -145,13 +149,14 @@ def run(
     flags |= {"trust_proxy": trust_proxy or None, "origin": origin or None}
     flags |= {"verify_signatures": verify_signatures or None, "keys": keys, "host_name": host_name or None}
     flags |= {"region": region, "account": account}
-    flags |= {"rate": rate or None, "quotas": quotas, "like": like}
+    flags |= {"rate": rate or None, "quotas": quotas, "like": like, "record_usage": record_usage}
     flags |= {"import_value": import_value or None, "code_root": code_root}
     flags |= {"parameter": parameter or None, "dynamodb": dynamodb, "node_modules": node_modules}
     template = is_template(programs[0])
     chosen = settings(Path(programs[0]).resolve().parent if template else folder_of(programs[0]), flags)
     _check(programs, chosen)
-    given: dict[str, object] = {"--store": store, "--like": like, "--parameter": parameter, "--dynamodb": dynamodb}
+    given: dict[str, object] = {"--store": store, "--like": like, "--record-usage": record_usage}
+    given |= {"--parameter": parameter, "--dynamodb": dynamodb}
     given |= {"--node-modules": node_modules, "--install": install}
     given |= {"--import-value": import_value, "--code-root": code_root}
     _check_kind(template, given, chosen)
@@ -196,6 +201,7 @@ def _check(programs: list[str], chosen: Settings) -> None:
 _OF_PROGRAMS = {
     "--store": "a template's items live in its tables; expected --dynamodb for another place of theirs",
     "--like": "a template is always run as API Gateway does it; expected --quotas aws for the rates of an account",
+    "--record-usage": "a template says in its roles what its functions may do; expected a program",
 }
 _OF_TEMPLATES = ("--parameter", "--import-value", "--code-root", "--dynamodb", "--node-modules", "--install")
 

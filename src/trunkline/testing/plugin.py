@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,12 +17,20 @@ __all__: list[str] = []
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The setting `trunkline_mode`."""
+    """The setting `trunkline_mode`, and an option."""
+    parser.getgroup("trunkline").addoption(
+        "--trunkline-record-usage", metavar="FILE", help="note there which permissions programs use under test"
+    )
     parser.addini("trunkline_mode", "auto: every async test runs on trunkline's jumping loop", default="strict")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The mark `trunkline`."""
+    """The mark `trunkline`, and where uses of permissions are noted."""
+    file = config.getoption("--trunkline-record-usage")
+    if file is not None:
+        from trunkline.resources.usage import Usage, note_in
+
+        note_in(Usage(Path(file)))
     config.addinivalue_line("markers", "trunkline: run this async test on trunkline's jumping loop (virtual time)")
 
 
