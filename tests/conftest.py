@@ -4,6 +4,7 @@ import contextlib
 import os
 import random
 import re
+import secrets
 import signal
 import socket
 import subprocess
@@ -13,6 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from trunkline.functions.dynamodb_server import DynamoServer, choose_server
+
+NODE_MODULES = Path(__file__).parents[1] / ".venv/node/node_modules"
 COMMAND = Path(sys.executable).with_name("trunkline")
 
 
@@ -152,3 +156,19 @@ def free_port():
         port = random.randrange(20_000, 30_000)  # below those that outgoing connections get
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
+
+
+@pytest.fixture(scope="session")
+def dynamodb():
+    """URL of a DynamoDB of this machine, for all tests that take it: each has tables with names of its own."""
+    server = DynamoServer(*choose_server(None, [NODE_MODULES], "dynalite"))
+    try:
+        yield server.url()
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def dynamodb_store(dynamodb):
+    """A `--store` of it with a prefix that no other test has."""
+    return f"dynamodb://us-east-1/{secrets.token_hex(6)}-?endpoint={dynamodb}"

@@ -79,12 +79,17 @@ def within(name, places):
     return any(name == place or name.startswith(f"{place}.") for place in places)
 
 
+def part_of(name):
+    """The implementation that a file of a seam belongs to: `stores.dynamodb` for `stores.dynamodb_items`."""
+    return name.split("_")[0]
+
+
 def allowed(importer, imported):
     """Whether a module of ours may import another; both by their names below the package."""
     room = importer.split(".")[0]
     if room in SEAMS and within(imported, {room}):
         # The room's own `__init__` opens implementations by name.
-        return importer == room or imported in {room, f"{room}.base"}
+        return importer == room or imported in {room, f"{room}.base"} or part_of(imported) == part_of(importer)
     return within(imported, FOUNDATION | MAY_IMPORT[room] | ({room} - {"__init__"}))
 
 
@@ -122,6 +127,7 @@ def test_every_room_has_a_rule():
         ("integrations.python", "from trunkline.resources.websocket import Websocket"),
         ("stores.sqlite", "from trunkline.stores.memory import MemoryStore"),
         ("stores.sqlite", "from .memory import MemoryStore"),
+        ("stores.sqlite", "from trunkline.stores.dynamodb_items import item_of"),
         ("connections.local", "from trunkline.gateway import connection"),
         ("resources.websocket", "from trunkline.stores import open_store"),
         ("resources.websocket", "from trunkline.gateway.connection import Connection"),
@@ -142,6 +148,7 @@ def test_the_rule_sees_what_breaks_it(importer, text):
         ("gateway.server", "from trunkline.connections.base import Registry\nfrom trunkline import limits"),
         ("integrations.python", "from trunkline.resources.context import Context"),
         ("stores.sqlite", "from .base import Store"),
+        ("stores.dynamodb", "from trunkline.stores.dynamodb_items import item_of"),
         ("stores", "def f():\n    from trunkline.stores.memory import MemoryStore"),
         ("__init__", "def f():\n    from trunkline import runtime"),
         ("cli.run", "from trunkline import runtime\nimport os"),
@@ -171,7 +178,7 @@ print(json.dumps({"seconds": seconds, "modules": sorted(sys.modules)}))
 NOT_LOADED = [
     "boto3", "botocore", "uvloop", "httptools", "typer", "rich", "click", "sqlite3", "websockets", "pytest", "http.server",
     "socketserver", "urllib.request", "email", "trunkline.gateway", "trunkline.runtime", "trunkline.cli", "trunkline.testing",
-    "trunkline.stores.memory", "trunkline.stores.sqlite", "trunkline.connections.local", "trunkline.wire",
+    "trunkline.stores.memory", "trunkline.stores.sqlite", "trunkline.stores.dynamodb", "trunkline.connections.local", "trunkline.wire",
 ]  # fmt: skip
 
 

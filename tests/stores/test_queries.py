@@ -11,10 +11,12 @@ from trunkline.stores.base import Filter
 SMALL = [Filter("n", "<", 10)]
 
 
-@pytest.fixture(params=["memory:", "sqlite:"])
+@pytest.fixture(params=["memory:", "sqlite:", "dynamodb:"])
 def opened(request, tmp_path):
+    url = request.getfixturevalue("dynamodb_store") if request.param == "dynamodb:" else request.param
+
     async def opened():
-        store = open_store(request.param, tmp_path)
+        store = open_store(url, tmp_path, ["x", "other", "nothing"])
         await store.open()
         return store
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,13 @@ __all__ = ["open_store"]
 _FILE = "data.sqlite3"
 
 
-def open_store(url: str, folder: Path) -> Store:
-    """The store of a URL, not yet opened: "memory:", "sqlite:" (a file in `folder`) or "sqlite:///FILE".
+def open_store(url: str, folder: Path, collections: Sequence[str] = ()) -> Store:
+    """The store of a URL, not yet opened.
+
+    Args:
+        url: "memory:", "sqlite:", "sqlite:///FILE" or "dynamodb://REGION/PREFIX".
+        folder: where the file of "sqlite:" is.
+        collections: the names of those that a DynamoDB has tables for.
 
     Raises:
         ConfigurationError: it names none.
@@ -30,4 +36,10 @@ def open_store(url: str, folder: Path) -> Store:
 
         # Three slashes and a relative path, four and an absolute one: the usual form of such URLs.
         return SqliteStore(folder / _FILE if url == "sqlite:" else Path(url.removeprefix("sqlite:///")))
-    raise ConfigurationError(f"--store is {url!r}; expected memory:, sqlite: or sqlite:///FILE")
+    if url.startswith("dynamodb:"):
+        from trunkline.stores.dynamodb import DynamoStore
+
+        return DynamoStore.of(url, collections)
+    raise ConfigurationError(
+        f"--store is {url!r}; expected memory:, sqlite:, sqlite:///FILE or dynamodb://REGION/PREFIX"
+    )
