@@ -66,9 +66,16 @@ def _is_only_here(name: str) -> bool:
 def statements_of(tree: ast.AST, *, later: bool = False) -> Iterator[tuple[ast.stmt, bool]]:
     """Each statement that can run, so none for type checkers; and whether it only runs when a function is called."""
     for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+        if isinstance(node, ast.If) and _is_for_checkers(node.test):
+            for other in node.orelse:
+                yield other, later
+                yield from statements_of(other, later=later)
             continue
         if isinstance(node, ast.stmt):
             yield node, later
         is_function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         yield from statements_of(node, later=later or is_function)
+
+
+def _is_for_checkers(test: ast.expr) -> bool:
+    return "TYPE_CHECKING" in {getattr(test, "id", ""), getattr(test, "attr", "")}

@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import requires
@@ -25,6 +26,7 @@ __all__ = ["dependencies", "package_cache"]
 
 _FORMAT = "1"  # another one when what is cached is laid out otherwise
 _OURS = "msgspec"
+_KEPT = 30 * 24 * 3600.0  # seconds
 # What differs from machine to machine, or from one installer to another.
 _OF_THE_INSTALLER = {"RECORD", "RECORD.jws", "RECORD.p7s", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -117,6 +119,8 @@ def _installed(needed: Requirements, platform: Platform, cache: Path) -> Path:
         exact = _exact(needed, platform, cache, scratch)
         folder = cache / _key(exact, needed, platform)
         if folder.is_dir():
+            with contextlib.suppress(OSError):
+                os.utime(folder)
             return folder
         scratch.write_text("\n".join([*needed.options, *exact]), "utf-8")
         return _install(scratch, needed, platform, cache, folder)
@@ -137,15 +141,35 @@ def _key(exact: Sequence[str], needed: Requirements, platform: Platform) -> str:
 
 
 def _install(scratch: Path, needed: Requirements, platform: Platform, cache: Path, folder: Path) -> Path:
-    cache.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix="unfinished-", dir=cache))
-    try:
-        find_installer(cache / "uv").install(scratch, platform, _place(needed), unfinished)
-        with contextlib.suppress(OSError):  # another process was as quick, and has the same
-            unfinished.rename(folder)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+    with _unfinished(cache) as target:
+        find_installer(cache / "uv").install(scratch, platform, _place(needed), target)
+        try:
+            target.rename(folder)
+        except OSError as error:
+            if not folder.is_dir():  # else another process was as quick, and has the same
+                raise ConfigurationError(f"{folder} cannot be written: {error.strerror}") from None
     return folder
+
+
+@contextlib.contextmanager
+def _unfinished(cache: Path) -> Iterator[Path]:
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix="unfinished-", dir=cache))
+    except OSError as error:
+        raise ConfigurationError(f"{cache} cannot be written: {error.strerror}") from None
+    try:
+        _forget_old(cache)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _forget_old(cache: Path) -> None:
+    """Remove what was not used for long; `_installed` touches what it uses."""
+    for one in cache.iterdir():
+        if one.name != "uv" and one.stat().st_mtime < time.time() - _KEPT:
+            shutil.rmtree(one, ignore_errors=True)
 
 
 def _place(needed: Requirements) -> Path:

@@ -25,9 +25,7 @@ _NO_WHEEL = (
     re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:[<>=!~]=?\S*)? ha(?:s|ve) no (?:usable )?wheels"),
     re.compile(r"No matching distribution found for ([A-Za-z0-9][A-Za-z0-9._-]*)"),
 )
-_NOT_THERE = re.compile(
-    r"there (?:is|are) no versions? of|was not found in the package registry|\(from versions: none\)"
-)
+_NOT_THERE = re.compile(r"there (?:is|are) no versions? of|was not found in the package registry")
 
 
 class Installer(Protocol):
@@ -138,18 +136,21 @@ def _run(command: Sequence[str], platform: Platform, folder: Path) -> str:
 
 
 def _what_failed(command: Sequence[str], errors: str, platform: Platform) -> str:
-    told = "; ".join(line.strip() for line in errors.splitlines() if line.strip() and not line.startswith("WARNING"))
+    told = "; ".join(
+        line.strip().removeprefix("error: ")
+        for line in errors.splitlines()
+        if line.strip() and not line.startswith("WARNING")
+    )
     told = told if len(told) <= _LONGEST else f"{told[:_LONGEST]} ..."
     package = next((found[1] for pattern in _NO_WHEEL if (found := pattern.search(errors)) is not None), None)
     if package is None or _NOT_THERE.search(errors):
         return f"{_short(command)}: {told}"
     return (
-        f"{package} has no wheel for {platform}, and is not built on this machine, which is not Lambda's; expected a "
-        "version that has one, another architecture, or the file of a wheel that was built for it, named in the "
-        f"requirements ({_short(command)} says: {told})"
+        f"there is no wheel of {package} for {platform}, and nothing is built on this machine, which is not Lambda's; "
+        "expected a version that has one, another architecture, or the file of a wheel that was built for it, named "
+        f"in the requirements ({_short(command)} says: {told})"
     )
 
 
 def _short(command: Sequence[str]) -> str:
-    """The command without its arguments."""
-    return "uv" if "compile" in command or Path(command[0]).stem == "uv" else "pip"
+    return "uv" if Path(command[0]).stem == "uv" else "pip"

@@ -89,21 +89,25 @@ def _stem(function: Function) -> str:
     return re.sub(r"[^A-Za-z0-9_-]", "-", short)
 
 
-def _check_hiding(own: Iterable[Entry], brought: Sequence[Entry]) -> None:
-    theirs = {entry.name.partition("/")[0]: entry.owner for entry in brought}
-    taken = {_module(name): f"the module of {owner}" for name, owner in theirs.items()}
-    taken |= {name: "the module that Lambda has" for name in MODULES if name not in taken}
-    taken |= dict.fromkeys(sys.stdlib_module_names, "a module of Python itself")
+def _check_hiding(own: Sequence[Entry], brought: Sequence[Entry]) -> None:
+    names = {entry.name for entry in brought}
+    theirs = {_module(entry.name): entry.owner for entry in brought}
+    elsewhere = dict.fromkeys(MODULES, "Lambda") | dict.fromkeys(sys.stdlib_module_names, "Python itself")
     for entry in own:
-        top, slash, _ = entry.name.partition("/")
-        if (whose := taken.get(_module(top))) is not None and (slash or entry.name.endswith(".py")):
+        name = _module(entry.name)
+        whose = theirs.get(name) if entry.name in names or name != entry.name else None
+        if entry.name in {f"{name}.py", f"{name}/__init__.py"}:  # a folder alone hides nothing that is elsewhere
+            whose = whose or elsewhere.get(name)
+        if whose is not None:
             raise ConfigurationError(
-                f"{entry.path} would hide {whose} from the function; expected another name than {_module(top)!r}"
+                f"{entry.name} would hide the {name!r} of {whose} from the function; expected another name"
             )
 
 
 def _module(name: str) -> str:
-    return name.partition(".")[0]
+    """The name that a file's top is imported by; that of the file itself, if it is no module."""
+    top, slash, _ = name.partition("/")
+    return top if slash else re.sub(r"\.(py|so|[a-z0-9_-]+\.so)$", "", top)
 
 
 def _check_machine(entries: Iterable[Entry], platform: Platform) -> None:
@@ -135,7 +139,7 @@ def _check_size(function: Function, unzipped: int, largest: Sequence[tuple[str, 
 
 def _missing(function: Function, folder: Path, entries: Iterable[Entry]) -> Iterator[str]:
     """What the program imports at once, outside of any `try`, and will not find."""
-    known = {_module(entry.name.partition("/")[0]) for entry in entries} | MODULES | sys.stdlib_module_names
+    known = {_module(entry.name) for entry in entries} | MODULES | sys.stdlib_module_names
     for source in function.sources:
         for name, line in _imported(source):
             if name not in known:

@@ -175,9 +175,8 @@ class _Reader:
         name, version = normal(found[1]), found[3].partition(";")[0]
         if name == "trunkline":
             return
-        place = version.partition("@")[2].strip() if version.startswith("@") else ""
-        if place and "://" not in place.partition("#")[0]:
-            self._take_place(place, file, f"{found[1]}{found[2] or ''}")
+        if version.startswith("@"):
+            self._take_place(version[1:].strip(), file, f"{found[1]}{found[2] or ''}")
         else:
             self._lines.append(line)
         self._named.add(name)
@@ -186,14 +185,16 @@ class _Reader:
 
     def _take_place(self, line: str, file: Path, name: str = "") -> None:
         """A path or an address instead of a version."""
-        if "://" in line and not line.startswith("file:"):
-            self._lines.append(line)
-            return
-        wheel = (file.parent / line.removeprefix("file://").partition(" ")[0]).resolve()
-        if wheel.suffix != ".whl" or not wheel.is_file():
+        address, _, rest = line.partition(" ")
+        if not address.partition("#")[0].endswith(".whl"):
             raise _would_be_built(line, file)
-        self._wheels.append(wheel)
-        self._lines.append(f"{name} @ {wheel.as_uri()}" if name else str(wheel))
+        if "://" not in address or address.startswith("file://"):
+            wheel = (file.parent / address.removeprefix("file://")).resolve()
+            if not wheel.is_file():
+                raise ConfigurationError(f"{file} names {address}, which is not there")
+            self._wheels.append(wheel)
+            address = wheel.as_uri() if name else str(wheel)
+        self._lines.append(" ".join(part for part in (f"{name} @" if name else "", address, rest) if part))
 
 
 def _is_sdk(line: str) -> bool:
