@@ -134,3 +134,11 @@ def test_logical_ids_are_read_like_names_and_are_all_different():
     names = Names()
     found = [names.new(name) for name in ("live-scores", "live_scores", "LiveScores", "chat.room", "é", "2nd", "ß")]
     assert found == ["LiveScores", "LiveScores2", "LiveScores3", "ChatRoom", "Unnamed", "2nd", "Unnamed2"]
+
+
+def test_a_socket_may_be_called_as_its_file_and_its_collection_are(program):
+    chat = 'from trunkline import collection, websocket\nc = collection("chat")\ns = websocket("chat")\n'
+    found = program("chat.py", chat=f'{chat}@s.on("message")\nasync def f(ctx): ...\n')
+    assert (found.functions[0].name, found.sockets[0].logical_id, found.tables[0].logical_id) == (
+        "Chat", "Chat", "ChatTable",
+    )  # fmt: skip

@@ -139,13 +139,14 @@ def aws_program(programs: Sequence[str]) -> AwsProgram:
     application = load(list(programs))
     folder = folder_of(programs[0]).resolve()
     entries = {program: _entry(program, folder) for program in programs}
-    names = Names()
+    # What a template makes of these names ends in Function, Api or Table, so a socket may be called as its file is.
+    names, of_sockets, of_tables = Names(), Names(), Names()
     functions = tuple(
         _function(program, file, folder, names.new(_short(program)), application) for program, file in entries.items()
     )
-    sockets = tuple(_socket(name, application, functions, folder, names) for name in sorted(application.sockets))
+    sockets = tuple(_socket(name, application, functions, folder, of_sockets) for name in sorted(application.sockets))
     tables = tuple(
-        Table(name, f"{names.new(name)}Table", _relative(_first(handles).where, folder))
+        Table(name, f"{of_tables.new(name)}Table", _relative(_first(handles).where, folder))
         for name, handles in sorted(application.collections.items())
     )
     serving = {route.function for socket in sockets for route in socket.routes}
