@@ -25,7 +25,7 @@ class Settings:
     Attributes:
         host: address to listen at.
         port: port to listen at; 0 lets the system choose.
-        store: where documents live: "sqlite:", "sqlite:///FILE" or "memory:".
+        store: where documents live: "sqlite:", "sqlite:///FILE", "dynamodb://REGION/PREFIX" or "memory:".
         web: folder of static files; None for none.
         admin: "HOST:PORT" of /live and /ready, "off", or None: 127.0.0.1, the port above.
         limit: limits that differ from those a program declares, by name.

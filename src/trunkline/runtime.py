@@ -140,7 +140,8 @@ async def open(  # noqa: A001
 
     Args:
         program: a file or several, a module, or what it declared: sockets and handles on collections.
-        store: "memory:", "sqlite:" (in `.trunkline/` beside the program) or "sqlite:///FILE".
+        store: "memory:", "sqlite:" (in `.trunkline/` beside the program), "sqlite:///FILE" or
+            "dynamodb://REGION/PREFIX".
         settings: everything else; its store is not used.
         serving: a door will be opened: no lifespan begins while another such node uses the state folder.
 
@@ -153,7 +154,7 @@ async def open(  # noqa: A001
     apis = _apis(application, chosen)
     state = folder / _STATE
     usage = noting() if chosen.record_usage is None else Usage(Path(chosen.record_usage))
-    documents = open_store(store, state)
+    documents = open_store(store, state, tuple(application.collections))
     if usage is not None:
         documents = NotingStore(documents, usage)
     keeping = store != "memory:"

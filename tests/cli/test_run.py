@@ -233,7 +233,7 @@ def mistakes():
     )  # fmt: skip
     yield (
         "store", echo, "echo.py --store redis://127.0.0.1",
-        "--store is 'redis://127.0.0.1'; expected memory:, sqlite: or sqlite:///FILE",
+        "--store is 'redis://127.0.0.1'; expected memory:, sqlite:, sqlite:///FILE or dynamodb://REGION/PREFIX",
     )  # fmt: skip
     yield (
         "store that is none", {**echo, "notes.txt": "these are notes, no documents\n" * 9},

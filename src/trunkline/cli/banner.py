@@ -102,6 +102,9 @@ def _words(granted: frozenset[str], table: dict[str, Word]) -> str:
 
 
 def _documents(node: RunningNode) -> str:
+    place = getattr(node.store, "place", None)
+    if place is not None:
+        return f"in {place}"
     file = getattr(node.store, "file", None)
     return "in memory, until this ends" if file is None else f"in {_relative(str(file))}"
 

@@ -37,7 +37,7 @@ def run(
         str | None,
         typer.Option(
             metavar="URL",
-            help="Where documents live: sqlite:///FILE or memory:; default sqlite:, a file beside the program.",
+            help="Where documents live: sqlite:///FILE, dynamodb://REGION/PREFIX or memory:; default sqlite:, a file here.",
         ),
     ] = None,
     web: Annotated[str | None, typer.Option(metavar="DIR", help="Folder of static files to serve.")] = None,

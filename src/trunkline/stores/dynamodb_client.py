@@ -73,7 +73,7 @@ class DynamoClient:
     """
 
     def __init__(self, region: str | None, endpoint: str | None, attempts: int) -> None:
-        self.name = f"DynamoDB at {endpoint}" if endpoint else f"DynamoDB in {region or 'the Region of this function'}"
+        self.name = f"DynamoDB at {endpoint}" if endpoint else f"DynamoDB of {region or 'this Region'}"
         self._region = region
         self._endpoint = endpoint
         self._attempts = attempts
