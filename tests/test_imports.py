@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "connections": set(),
     "stores": set(),
     "resources": BASES,
-    "aws": {"resources", "connections.management_api", "stores"},
+    "aws": {"resources", "connections.management_api", "integrations.python", "stores"},
     "runtime": EVERYTHING - {"cli", "testing"},
     "compiling": EVERYTHING - {"cli", "testing"},
     "served": EVERYTHING - {"cli", "testing"},

@@ -1,7 +1,7 @@
 """Connections of API Gateway, through its management API.
 
 boto3 blocks, so it is called in threads; it is imported, and a client is made, when the first call needs it. A call
-that was throttled has done nothing and is tried again; every other one is made once: a second could be a second message.
+that was throttled has done nothing and is tried again; every other one is made once: it could be a second message.
 """
 
 from __future__ import annotations
