@@ -1,0 +1,66 @@
+"""Programs for the tests of this folder, and packages that a test makes itself, so that no index is asked for them."""
+
+import sys
+import textwrap
+import zipfile
+
+import pytest
+
+from trunkline.aws.program import aws_program
+
+
+@pytest.fixture
+def on_aws(tmp_path, monkeypatch):
+    """What files that are written into a folder of their own are on AWS: `on_aws(chat="...")` is `chat.py`."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.chdir(tmp_path)
+    known = set(sys.modules)
+
+    def load(*programs, **files):
+        for name, text in files.items():
+            file = tmp_path / f"{name.replace('__', '/')}.py"
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(textwrap.dedent(text))
+        return aws_program(programs or [f"{name}.py" for name in files])
+
+    yield load
+    for name in set(sys.modules) - known:
+        del sys.modules[name]
+
+
+class Wheels:
+    """A project's folder with a requirements.txt, and wheels beside it."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.place = folder / "wheels"
+        self.place.mkdir(parents=True)
+
+    def make(self, name, version="1.0", *, needs=(), tag="py3-none-any", told="", files=None):
+        """A wheel; without files it has one module of its name. What it tells of its tag may be another."""
+        module = name.replace("-", "_")
+        info = f"{module}-{version}.dist-info"
+        needed = "".join(f"Requires-Dist: {one}\n" for one in needs)
+        content = {
+            **({f"{module}.py": "x = 1\n"} if files is None else files),
+            f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needed}\nRequires-Dist: none\n",
+            f"{info}/WHEEL": f"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: {told or tag}\n",
+            f"{info}/entry_points.txt": f"[console_scripts]\n{name} = {module}:x\n",
+        }
+        content[f"{info}/RECORD"] = "".join(f"{path},,\n" for path in [*content, f"{info}/RECORD"])
+        file = self.place / f"{module}-{version}-{tag}.whl"
+        with zipfile.ZipFile(file, "w") as archive:
+            for path, text in content.items():
+                archive.writestr(path, text)
+        return file
+
+    def require(self, *lines):
+        """Write the requirements.txt, which has everything from these wheels."""
+        file = self.folder / "requirements.txt"
+        file.write_text("\n".join(["--no-index", "--find-links wheels", *lines, ""]))
+        return file
+
+
+@pytest.fixture
+def wheels(tmp_path):
+    return Wheels(tmp_path / "project")
