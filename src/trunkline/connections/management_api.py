@@ -171,6 +171,7 @@ class ManagementApi:
             raise ConfigurationError(f"the socket {api!r} has no endpoint here; there are those of {known}")
         try:
             import boto3
+            import botocore.exceptions
             from botocore.config import Config
         except ImportError:
             raise ConfigurationError("connections of API Gateway need boto3: pip install 'trunkline[aws]'") from None
@@ -180,8 +181,11 @@ class ManagementApi:
             connect_timeout=_CONNECT_SECONDS,
             read_timeout=self._seconds,
         )
-        session = boto3.Session(region_name=_region(endpoint) or self._region)
-        return session.client("apigatewaymanagementapi", endpoint_url=endpoint, config=config)
+        try:
+            session = boto3.Session(region_name=_region(endpoint) or self._region)
+            return session.client("apigatewaymanagementapi", endpoint_url=endpoint, config=config)
+        except botocore.exceptions.BotoCoreError as error:
+            raise _unusable(error) from None
 
 
 def _region(endpoint: str) -> str | None:
@@ -215,11 +219,15 @@ def _gone_or_raise(error: Exception, api: str, operation: str) -> None:
     if isinstance(error, botocore.exceptions.ClientError):
         _raise_answered(error, api, operation)
         return
-    if isinstance(error, botocore.exceptions.NoCredentialsError | botocore.exceptions.NoRegionError):
-        raise ConfigurationError(f"API Gateway cannot be called: {error}") from None
+    if isinstance(error, botocore.exceptions.NoCredentialsError):
+        raise _unusable(error) from None
     if isinstance(error, botocore.exceptions.BotoCoreError):
         raise Unreachable(f"API Gateway was not reached: {error}") from None
     raise error
+
+
+def _unusable(error: Exception) -> ConfigurationError:
+    return ConfigurationError(f"API Gateway cannot be called: {error}")
 
 
 def _raise_answered(error: Any, api: str, operation: str) -> None:
