@@ -18,5 +18,7 @@ def test_urls(tmp_path):
 
 @pytest.mark.parametrize("url", ["", "memory", "memory:x", "sqlite", "sqlite://", "sqlite:///", "mysql://x"])
 def test_other_urls_are_refused(url, tmp_path):
-    with pytest.raises(ConfigurationError, match="expected memory:, sqlite:, sqlite:///FILE or dynamodb://REGION/PREFIX"):
+    with pytest.raises(
+        ConfigurationError, match="expected memory:, sqlite:, sqlite:///FILE or dynamodb://REGION/PREFIX"
+    ):
         open_store(url, tmp_path)

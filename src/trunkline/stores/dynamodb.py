@@ -15,7 +15,6 @@ import contextlib
 import re
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 from trunkline import clock
 from trunkline.errors import AlreadyExists, ConfigurationError, Conflict, StoreUnavailable
@@ -29,10 +28,11 @@ from trunkline.stores.dynamodb_tables import make_tables
 __all__ = ["DynamoStore"]
 
 _ATTEMPTS = 5
-_REGION = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+")
+_URL = re.compile(
+    r"dynamodb://(?P<region>[a-z0-9]+(?:-[a-z0-9]+)+)(?:/(?P<prefix>[A-Za-z0-9_.-]*))?"
+    r"(?:\?endpoint=(?P<endpoint>https?://[^/?#\s]+/?))?"
+)
 _TABLE = re.compile(r"[A-Za-z0-9_.-]{3,255}")
-_PREFIX = re.compile(r"[A-Za-z0-9_.-]*")
-_ENDPOINT = re.compile(r"https?://[^/\s]+/?")
 _FORM = "dynamodb://REGION/PREFIX, with ?endpoint=URL for another than AWS's"
 
 
@@ -193,14 +193,10 @@ class DynamoStore:
 
 def _parsed(url: str) -> tuple[str, str, str | None]:
     """Region, prefix and endpoint."""
-    parts = urlsplit(url)
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    endpoint = options.pop("endpoint", None)
-    prefix = parts.path.removeprefix("/")
-    known = _REGION.fullmatch(parts.netloc) and _PREFIX.fullmatch(prefix) and not options and not parts.fragment
-    if not known or (endpoint is not None and not _ENDPOINT.fullmatch(endpoint)):
+    found = _URL.fullmatch(url)
+    if found is None:
         raise ConfigurationError(f"--store is {url!r}; expected {_FORM}")
-    return parts.netloc, prefix, endpoint
+    return found["region"], found["prefix"] or "", found["endpoint"]
 
 
 def _named(prefix: str, collection: str) -> str:

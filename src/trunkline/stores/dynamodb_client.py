@@ -129,7 +129,8 @@ class DynamoClient:
         except ImportError:
             raise ConfigurationError("documents in DynamoDB need boto3: pip install 'trunkline[aws]'") from None
         config = Config(
-            retries={"mode": "adaptive", "total_max_attempts": self._attempts},
+            # Not "adaptive": after one throttled request it holds all others back for seconds, of other tables, too.
+            retries={"mode": "standard", "total_max_attempts": self._attempts},
             connect_timeout=_CONNECT_SECONDS,
             read_timeout=_READ_SECONDS,
             max_pool_connections=_THREADS,

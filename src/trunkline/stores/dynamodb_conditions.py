@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from trunkline.errors import InvalidDocument
-from trunkline.stores.base import Filter, Json, decode, encode
+from trunkline.stores.base import Filter, decode, encode
 from trunkline.stores.dynamodb_items import Item, Parameters, scalar
 
 __all__ = ["absent", "at_version", "live"]
@@ -13,6 +13,7 @@ __all__ = ["absent", "at_version", "live"]
 _EXPRESSION_CHARS = 2000  # DynamoDB: 4 KB, and 300 operators
 _FIELD_DEPTH = 24  # DynamoDB: 32
 _TEXT_CHARS = 1024
+_ORDERED = frozenset({"<", "<=", ">", ">="})
 _TOLD = {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
 _LIVE = "(attribute_not_exists(#e) OR #e > :now)"
 
@@ -65,7 +66,7 @@ class _Pushed:
         }
 
     def add(self, condition: Filter) -> None:
-        value = _comparable(condition.value)
+        value = _comparable(condition)
         names = condition.field.split(".")
         if value is None or len(names) > _FIELD_DEPTH or sum(map(len, self._parts)) > _EXPRESSION_CHARS:
             return
@@ -92,11 +93,19 @@ def _comparison(place: str, condition: Filter, wanted: str) -> str:
     return f"begins_with({place}, {wanted})" if condition.value else f"{place} >= {wanted}"
 
 
-def _comparable(value: Json) -> Item | None:
-    """What DynamoDB compares as `matches` does: numbers, texts, true, false and null."""
-    if isinstance(value, dict | list | tuple) or (isinstance(value, str) and len(value) > _TEXT_CHARS):
+def _comparable(condition: Filter) -> Item | None:
+    """What DynamoDB compares as `matches` does: numbers, texts, true, false and null. None for anything else."""
+    value = condition.value
+    if isinstance(value, dict | list | tuple):
         return None
+    if isinstance(value, str):
+        return scalar(value) if _is_plain(value, condition.op) else None
     try:
         return scalar(decode(encode(value)))
     except InvalidDocument:
         return None
+
+
+def _is_plain(text: str, op: str) -> bool:
+    # dynalite, for one, puts texts in the order of UTF-16, where what is beyond U+FFFF comes before U+E000.
+    return len(text) <= _TEXT_CHARS and (op not in _ORDERED or not text or max(text) < "\ud800")

@@ -207,7 +207,7 @@ def _value(attribute: Mapping[str, Any]) -> Json:
 def _number(text: str) -> int | float:
     number = Decimal(text)
     # As `encode` has it: what has no fraction is an integer up to 38 digits.
-    if abs(number) < 10**limits.INT_DIGITS and number == number.to_integral_value():
+    if number.adjusted() < limits.INT_DIGITS and number == number.to_integral_value():
         return int(number)
     return float(text)
 
