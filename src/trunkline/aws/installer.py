@@ -94,19 +94,27 @@ class Pip:
 
     def resolve(self, requirements: Path, platform: Platform, folder: Path) -> tuple[str, ...]:
         """See `Installer`."""
-        without = ["--dry-run", "--ignore-installed", "--report", "-"]
-        told = self._run([*without, "--target", str(requirements.parent / "none")], requirements, platform, folder)
-        return tuple(sorted(_pinned(found) for found in json.loads(told)["install"]))
+        report = requirements.with_name("report.json")
+        without = [
+            "--dry-run",
+            "--ignore-installed",
+            "--report",
+            str(report),
+            "--target",
+            str(report.with_name("none")),
+        ]
+        self._run(without, requirements, platform, folder)
+        return tuple(sorted(_pinned(found) for found in json.loads(report.read_bytes())["install"]))
 
     def install(self, requirements: Path, platform: Platform, folder: Path, target: Path) -> None:
         """See `Installer`."""
         self._run(["--no-deps", "--no-compile", "--target", str(target)], requirements, platform, folder)
 
-    def _run(self, arguments: Sequence[str], requirements: Path, platform: Platform, folder: Path) -> str:
-        how = ["--quiet", "--disable-pip-version-check", "--no-input", "--requirement", str(requirements)]
+    def _run(self, arguments: Sequence[str], requirements: Path, platform: Platform, folder: Path) -> None:
+        how = ["--disable-pip-version-check", "--no-input", "--requirement", str(requirements)]
         made_for = ["--only-binary", ":all:", "--implementation", "cp", "--python-version", platform.python]
         tags = [part for tag in platform.for_pip for part in ("--platform", tag)]
-        return _run([*self._command, "install", *arguments, *how, *made_for, *tags], platform, folder)
+        _run([*self._command, "install", *arguments, *how, *made_for, *tags], platform, folder)
 
 
 def _pinned(found: dict[str, object]) -> str:
@@ -131,8 +139,14 @@ def _run(command: Sequence[str], platform: Platform, folder: Path) -> str:
     except OSError as error:
         raise ConfigurationError(f"{_short(command)} cannot be started: {error.strerror}") from None
     if done.returncode:
-        raise ConfigurationError(_what_failed(command, done.stderr, platform))
+        raise ConfigurationError(_what_failed(command, done.stderr + _why(done.stdout), platform))
     return done.stdout
+
+
+def _why(output: str) -> str:
+    """What pip says of a conflict, before it says that there is one."""
+    _, found, why = output.partition("The conflict is caused by:")
+    return f"\n{why.partition('To fix this')[0]}" if found else ""
 
 
 def _what_failed(command: Sequence[str], errors: str, platform: Platform) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from trunkline.aws.lambda_platform import SDK
 from trunkline.errors import ConfigurationError
@@ -176,7 +177,7 @@ class _Reader:
         if name == "trunkline":
             return
         if version.startswith("@"):
-            self._take_place(version[1:].strip(), file, f"{found[1]}{found[2] or ''}")
+            self._take_place(found[3][1:].strip(), file, f"{found[1]}{found[2] or ''}")
         else:
             self._lines.append(line)
         self._named.add(name)
@@ -189,7 +190,8 @@ class _Reader:
         if not address.partition("#")[0].endswith(".whl"):
             raise _would_be_built(line, file)
         if "://" not in address or address.startswith("file://"):
-            wheel = (file.parent / address.removeprefix("file://")).resolve()
+            path = unquote(address.removeprefix("file://")) if "://" in address else address
+            wheel = (file.parent / path).resolve()
             if not wheel.is_file():
                 raise ConfigurationError(f"{file} names {address}, which is not there")
             self._wheels.append(wheel)
