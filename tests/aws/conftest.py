@@ -1,12 +1,22 @@
 """Programs for the tests of this folder, and packages that a test makes itself, so that no index is asked for them."""
 
+import json
+import subprocess
 import sys
 import textwrap
 import zipfile
+from pathlib import Path
 
 import pytest
 
 from trunkline.aws.program import aws_program
+from trunkline.functions.npm import find_node
+from trunkline.templates.loader import load_document
+from trunkline.templates.template import _Template
+
+HERE = Path(__file__).parent
+NODE = HERE.parents[1] / ".venv" / "node"  # where scripts/install puts what npm has
+REGION, ACCOUNT = "eu-central-1", "123456789012"
 
 
 @pytest.fixture
@@ -64,3 +74,35 @@ class Wheels:
 @pytest.fixture
 def wheels(tmp_path):
     return Wheels(tmp_path / "project")
+
+
+@pytest.fixture
+def roles():
+    """The roles of a template's file: by logical id their policy, with the ARNs that it would have in AWS."""
+
+    def read(file):
+        template = _Template(load_document(Path(file)), {}, REGION, ACCOUNT)
+        made = {}
+        for name, resource in load_document(Path(file)).data["Resources"].items():
+            if resource["Type"] == "AWS::IAM::Role":
+                (policy,) = resource["Properties"]["Policies"]
+                made[name] = template._resolver.resolve(policy["PolicyDocument"], "Resources", name)
+        return made
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def may():
+    """Whether roles may do something, by a simulator of IAM: `may(policies, [(role, action, ARN), ...])`."""
+
+    def ask(policies, requests):
+        asked = json.dumps({"policies": policies, "requests": requests})
+        command = [find_node(), "-e", (HERE / "simulate.cjs").read_text()]
+        done = subprocess.run(command, cwd=NODE, input=asked, capture_output=True, text=True, check=False, timeout=60)
+        assert (done.returncode, done.stderr) == (0, "")
+        answers = json.loads(done.stdout)
+        assert {type(answer) for answer in answers} <= {bool}, answers
+        return answers
+
+    return ask
