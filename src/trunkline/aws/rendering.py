@@ -41,7 +41,7 @@ def _spaced(lines: list[str]) -> Iterator[str]:
     above = ""
     for line in lines:
         section = not line.startswith(" ") and line.endswith(":")
-        if section or (_RESOURCE.fullmatch(line) and above.startswith(" ")):
+        if (section and above) or (_RESOURCE.fullmatch(line) and above.startswith(" ")):
             yield ""
         yield line
         above = line
