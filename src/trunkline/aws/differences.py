@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from trunkline.aws.program import AwsProgram, Route, Socket
-from trunkline.model.api import CONNECT_ROUTE, DISCONNECT_ROUTE, Limits
+from trunkline.model.api import DISCONNECT_ROUTE, Limits
 from trunkline.resources.permissions import Declared
 
 if TYPE_CHECKING:
@@ -16,74 +16,68 @@ if TYPE_CHECKING:
 
 __all__ = ["differences"]
 
+_Told: TypeAlias = tuple[Declared, str]
 _AWS = Limits()
 _ENFORCED = {"handler_seconds"}  # API Gateway takes a shorter timeout
 _TAKEN = re.compile(r"[A-Za-z0-9_./-]+")  # AWS documents no form of route keys; these are known to be taken
+_KNOWN = "which is only known to take letters, digits, '-', '_', '.' and '/'"
+_UNORDERED = (
+    "which API Gateway knows nothing of: messages of one connection are handled side by side, and a later one may be "
+    "done first, or after the disconnect handler began"
+)
+_ORIGIN = "a page of any site may connect; API Gateway does not look at Origin, so an authorizer has to"
+_EXPIRY = "API Gateway closes no connection at the end that Allow(expires_at=...) gives; it lasts for two hours at most"
+_LIFESPAN = (
+    "Lambda does not say when a process ends, so what stands behind this lifespan's `yield` may not run; and each of "
+    "the processes that run side by side has one of its own"
+)
+_OF_WORDS = {
+    "closing": "API Gateway closes with 1000, whatever code and reason close() is given",
+    "sending": "send() is True once API Gateway took it, which promises no order between two messages",
+}
 _IGNORED = ("max_connections", "max_per_address", "trust_proxy")
 
 
 def differences(program: AwsProgram, settings: Settings) -> tuple[str, ...]:
-    """A line for each, in the order of the program.
+    """A line for each, in the order of the program's lines; those of settings last.
 
     Args:
         settings: of the program's folder; some of them mean nothing on AWS.
     """
-    found = [line for socket in program.sockets for line in _socket(socket, program, settings)]
-    for lifespan in program.application.lifespans:
-        where = _relative(lifespan.where, program.folder)
-        found.append(
-            f"{where}: Lambda does not say when a process ends, so what stands behind this lifespan's `yield` may not "
-            "run; and each of the processes that run side by side has one of its own"
-        )
-    return (*found, *_settings(settings))
+    found = [told for socket in program.sockets for told in _socket(socket, program, settings)]
+    found += [(_relative(one.where, program.folder), _LIFESPAN) for one in program.application.lifespans]
+    found.sort(key=lambda told: (told[0].file, told[0].line))
+    return (*(f"{where}: {text}" for where, text in found), *_settings(settings))
 
 
-def _socket(socket: Socket, program: AwsProgram, settings: Settings) -> Iterator[str]:
-    named = f"{socket.where}: websocket({socket.name!r})"
-    for route in socket.routes:
-        yield from _route(route)
+def _socket(socket: Socket, program: AwsProgram, settings: Settings) -> Iterator[_Told]:
+    named = f"websocket({socket.name!r})"
     if socket.options.ordered and any(route.two_way for route in socket.routes):
-        yield (
-            f"{named} is ordered, which API Gateway knows nothing of: messages of one connection are handled side by "
-            "side, and a later one may be done first, or after the disconnect handler began"
-        )
+        yield socket.where, f"{named} is ordered, {_UNORDERED}"
     for name in Limits.__dataclass_fields__:
         limit = settings.limit.get(name, getattr(socket.options.limits, name))
         if limit < getattr(_AWS, name) and name not in _ENFORCED:
-            yield f"{named} lowers {name} to {limit:,g}; API Gateway has {getattr(_AWS, name):,g} for everybody"
-    yield f"{named}: a page of any site may connect; API Gateway does not look at Origin, so an authorizer has to"
+            text = f"{named} lowers {name} to {limit:,g}; API Gateway has {getattr(_AWS, name):,g} for everybody"
+            yield socket.where, text
+    yield socket.where, f"{named}: {_ORIGIN}"
     yield from _uses(socket, program)
     if socket.authorizer is not None:
-        yield (
-            f"{socket.authorizer.where}: API Gateway closes no connection at the end that Allow(expires_at=...) gives; "
-            "it lasts for two hours at most"
-        )
+        yield socket.authorizer.where, _EXPIRY
+    for route in socket.routes:
+        yield from _route(route)
 
 
-def _route(route: Route) -> Iterator[str]:
+def _route(route: Route) -> Iterator[_Told]:
     if route.key == DISCONNECT_ROUTE:
-        yield f"{route.where}: a disconnect handler is best effort on AWS: it may never run for a connection"
-    elif route.key == CONNECT_ROUTE:
-        yield (
-            f"{route.where}: on AWS nothing can be sent to a connection before its connect handler has returned: "
-            "send answers False"
-        )
+        yield route.where, "a disconnect handler is best effort on AWS: it may never run for a connection"
     elif not route.key.startswith("$") and not _TAKEN.fullmatch(route.key):
-        yield (
-            f"{route.where}: route {route.key!r} may be refused by API Gateway, which is only known to take letters, "
-            "digits, '-', '_', '.' and '/'"
-        )
+        yield route.where, f"route {route.key!r} may be refused by API Gateway, {_KNOWN}"
 
 
-def _uses(socket: Socket, program: AwsProgram) -> Iterator[str]:
-    uses = {use for function in program.functions for use in function.uses}
-    for use in sorted(uses, key=lambda one: (one.where.file, one.where.line, one.word)):
-        if (use.kind, use.name) != ("websocket", socket.name):
-            continue
-        if use.word == "closing":
-            yield f"{use.where}: API Gateway closes with 1000, whatever code and reason close() is given"
-        if use.word == "sending":
-            yield f"{use.where}: send() is True once API Gateway took it, which promises no order between two messages"
+def _uses(socket: Socket, program: AwsProgram) -> Iterator[_Told]:
+    for use in sorted({use for function in program.functions for use in function.uses}):
+        if (use.kind, use.name) == ("websocket", socket.name) and use.word in _OF_WORDS:
+            yield use.where, _OF_WORDS[use.word]
 
 
 def _settings(settings: Settings) -> Iterator[str]:
