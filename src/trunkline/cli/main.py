@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from trunkline.cli import connect, new, run, synth
+from trunkline.cli import connect, deploy, new, run, synth
 from trunkline.cli import explain as explaining
 from trunkline.errors import ConfigurationError, DeclarationError, StoreUnavailable
 from trunkline.resources.loading import ProgramFailed
@@ -20,6 +20,7 @@ app.command("run")(run.run)
 app.command("connect")(connect.connect)
 app.command("new")(new.new)
 app.command("synth")(synth.synth)
+app.command("deploy")(deploy.deploy)
 app.command("explain")(explaining.explain)
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # typer keeps its name to itself
 

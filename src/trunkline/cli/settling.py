@@ -1,0 +1,145 @@
+"""A stack that is at rest: what goes on is awaited, what failed before is told, and what never was is cleared away."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from trunkline.aws.account import open_account
+from trunkline.aws.following import follow, last_event
+from trunkline.aws.progress import Operation, since
+from trunkline.aws.stack import Stack, Standing
+from trunkline.cli.asking import ask
+from trunkline.cli.stopping import Interrupted
+from trunkline.cli.watching import failure, telling
+from trunkline.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from trunkline.aws.options import Options
+
+__all__ = ["Job", "at_rest", "deleted", "failed", "followed", "settled"]
+
+_NEVER_MADE = {"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED"}
+_DELETED = "DELETE_COMPLETE"
+_STUCK = {
+    "UPDATE_ROLLBACK_FAILED": (
+        "mend what its events name, then: aws cloudformation continue-update-rollback --stack-name {stack}"
+    ),
+    "DELETE_FAILED": "mend what its events name, then delete it once more, with --destroy",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is asked for.
+
+    Attributes:
+        again: the command that comes back to it.
+    """
+
+    programs: tuple[str, ...]
+    options: Options
+    stack: str
+    profile: str | None
+    region: str | None
+    bucket: str | None
+    out: Console
+    yes: bool
+    again: str
+
+    def open(self) -> Stack:
+        """The stack's place; its first line is printed."""
+        stack = Stack(self.stack, open_account(self.profile, self.region))
+        self.out.print(Text.assemble((stack.name, "bold"), f" in {stack.account}"))
+        return stack
+
+
+def settled(job: Job, stack: Stack) -> Standing | None:
+    """How the stack stands once it is at rest and can be changed; None if it is to be made.
+
+    Raises:
+        ConfigurationError: somebody has to mend it first.
+        typer.Exit: it has to be cleared away, and nobody agreed.
+    """
+    standing = at_rest(job, stack)
+    if standing is None or standing.is_empty:
+        return None
+    if standing.status in _NEVER_MADE:
+        _clear_away(job, stack, standing)
+        return None
+    if (advice := _STUCK.get(standing.status)) is not None:
+        raise ConfigurationError(f"stack {stack.name} is in {standing.status}: {advice.format(stack=stack.name)}")
+    return standing
+
+
+def at_rest(job: Job, stack: Stack) -> Standing | None:
+    """How the stack stands once nothing is done to it; None if there is none."""
+    standing = stack.standing()
+    if standing is not None and standing.is_moving:
+        job.out.print(f"it is in {standing.status}: what was begun before is awaited")
+        standing, operation = followed(job, stack, standing.id, None)
+        if operation.failed is not None:
+            job.out.print(failure(operation, {}, standing.reason))
+    return None if standing is not None and standing.status == _DELETED else standing
+
+
+def _clear_away(job: Job, stack: Stack, standing: Standing) -> None:
+    operation = Operation()
+    operation.take(since(stack.events(standing.id)))
+    job.out.print(f"it is in {standing.status}: its first deployment failed, and it cannot be changed")
+    job.out.print(failure(operation, {}, standing.reason))
+    for held in stack.resources():
+        job.out.print(f"  still there: {held.logical_id} ({held.name})")
+    ask("Delete this stack, and make it anew?", job.out, yes=job.yes, otherwise="not deployed")
+    deleted(job, stack, standing)
+
+
+def deleted(job: Job, stack: Stack, standing: Standing, total: int = 0) -> None:
+    """Delete a stack, and wait until it is gone.
+
+    Args:
+        total: how many resources it has.
+
+    Raises:
+        typer.Exit: it could not be deleted.
+    """
+    template = stack.template()
+    known = last_event(stack, standing.id)
+    stack.delete()
+    standing, operation = followed(job, stack, standing.id, known, total)
+    if standing.status != _DELETED:
+        failed(job, operation, template, standing)
+
+
+def failed(job: Job, operation: Operation, template: Mapping[str, Any], standing: Standing) -> None:
+    """Say why, and how it stands now.
+
+    Raises:
+        typer.Exit: always.
+    """
+    job.out.print(failure(operation, template, standing.reason))
+    job.out.print(f"the stack is in {standing.status}")
+    raise typer.Exit(1)
+
+
+def followed(job: Job, stack: Stack, stack_id: str, known: str | None, total: int = 0) -> tuple[Standing, Operation]:
+    """Watch what AWS does until it ends.
+
+    Raises:
+        typer.Exit: somebody does not want to wait.
+        ConfigurationError: AWS can no longer be asked.
+    """
+    try:
+        with telling(job.out, total) as tell:
+            return follow(stack, stack_id, known, tell)
+    except Interrupted as interrupted:
+        job.out.print(f"stopped waiting; AWS goes on. To see what becomes of it: {job.again}")
+        raise typer.Exit(128 + interrupted.args[0]) from None
+    except Exception:
+        job.out.print(f"AWS goes on, whatever happens here. To see what becomes of it: {job.again}")
+        raise
