@@ -15,6 +15,9 @@ from websockets.sync.client import connect
 ROOT = Path(__file__).parents[2]
 CHAT = ROOT / "examples" / "chat"
 PROGRAMS = [CHAT / "chat.py", CHAT / "chat_rooms.py", "--web", CHAT / "web", "--store", "memory:"]
+NODE_MODULES = ROOT / ".venv" / "node" / "node_modules"
+ONE_PROCESS, SYNTHESIZED = "one process", "as on AWS"
+IN_BOTH_HOMES = pytest.mark.parametrize("server", [ONE_PROCESS, SYNTHESIZED], indirect=True)
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 # The sandbox needs a user that is not root; the rest keeps the browser from calling anybody.
 FLAGS = [
@@ -155,8 +158,13 @@ def look_at(browser):
 
 
 @pytest.fixture
-def server(run_trunkline):
-    return run_trunkline(*PROGRAMS)
+def server(request, run_trunkline, trunkline, tmp_path):
+    """Both chats in one process; or as they are on AWS: functions under Lambda's Runtime API, tables in a DynamoDB."""
+    if getattr(request, "param", ONE_PROCESS) == ONE_PROCESS:
+        return run_trunkline(*PROGRAMS)
+    code, _, err = trunkline("synth", *PROGRAMS[:2], "--output", tmp_path / "aws")
+    assert code == 0, err
+    return run_trunkline(tmp_path / "aws" / "template.yaml", "--web", CHAT / "web", "--node-modules", NODE_MODULES)
 
 
 @pytest.fixture
@@ -220,6 +228,7 @@ def test_200_messages_reach_the_others_in_order_and_the_sender_once_as_its_own(t
     expect(ann.own()).to_have_count(200)
 
 
+@IN_BOTH_HOMES
 def test_everybody_can_answer(talkers):
     ann, ben, cia = talkers
     ann.says("Who is there?")
@@ -236,6 +245,7 @@ def test_a_terminal_that_joins_in_is_shown_as_anonymous(server, talkers):
         talkers[0].sees("anonymous", "hello from a terminal")
 
 
+@IN_BOTH_HOMES
 def test_a_line_break_stays_one(talkers):
     ann, ben, _ = talkers
     ann.find("message-input").press_sequentially("one")
@@ -288,6 +298,7 @@ def test_a_reader_who_scrolled_up_is_left_in_peace(talkers):
 # Rooms.
 
 
+@IN_BOTH_HOMES
 def test_who_joins_a_room_sees_who_is_there_and_is_seen(roommates):
     ann, ben, cia = roommates
     ann.joins()
@@ -299,6 +310,7 @@ def test_who_joins_a_room_sees_who_is_there_and_is_seen(roommates):
     cia.sees_notice("You joined garden as Azure Lynx")
 
 
+@IN_BOTH_HOMES
 def test_what_is_said_in_a_room_is_seen_by_everyone_in_it_in_one_order(roommates):
     ann, ben, cia = (person.joins() for person in roommates)
     ann.says("Morning!")
@@ -314,6 +326,7 @@ def test_what_is_said_in_a_room_is_seen_by_everyone_in_it_in_one_order(roommates
         expect(person.own()).to_have_count(1)
 
 
+@IN_BOTH_HOMES
 def test_another_room_hears_nothing(roommates):
     ann, ben, cia = roommates
     ann.joins()
@@ -327,6 +340,7 @@ def test_another_room_hears_nothing(roommates):
     assert ann.conversation() == [["Jade Otter", "only the garden"]]
 
 
+@IN_BOTH_HOMES
 def test_who_leaves_is_missed_and_hears_no_more(roommates):
     ann, ben, cia = (person.joins() for person in roommates)
     cia.find("leave").click()
@@ -341,6 +355,7 @@ def test_who_leaves_is_missed_and_hears_no_more(roommates):
     assert cia.conversation() == []
 
 
+@IN_BOTH_HOMES
 def test_who_closes_the_page_has_left(roommates):
     ann, ben, cia = (person.joins() for person in roommates)
     cia.page.goto("about:blank")
@@ -350,6 +365,7 @@ def test_who_closes_the_page_has_left(roommates):
     cia.page.evaluate("window.violations = []")
 
 
+@IN_BOTH_HOMES
 def test_a_nickname_can_be_changed_in_the_room(roommates):
     ann, ben, _ = (person.joins() for person in roommates)
     expect(ben.find("join")).to_have_text("Joined")
