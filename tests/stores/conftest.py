@@ -48,7 +48,7 @@ def dynamodb_says():
             if answer is None:
                 self.connection.close()
                 return
-            text = json.dumps(answer[1]).encode()
+            text = answer[1] if isinstance(answer[1], bytes) else json.dumps(answer[1]).encode()
             self.send_response(answer[0])
             self.send_header("Content-Length", str(len(text)))
             self.end_headers()

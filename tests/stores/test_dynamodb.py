@@ -130,6 +130,12 @@ async def test_a_search_for_one_document_does_not_read_all(store):
     assert requests.looked_at <= 8 * 64
 
 
+async def test_a_limit_may_be_larger_than_any_that_dynamodb_takes(store):
+    await numbered(store, 3, ("x", "1", "y"))
+    assert len(await store.query(("x",), (), after=None, limit=10**12)) == 0
+    assert len(await store.query(("x", "1", "y"), [Filter("n", ">=", 1)], after=None, limit=10**12)) == 2
+
+
 async def test_documents_of_400_kb_are_read_page_by_page(store):
     await asyncio.gather(*(store.put(("x", "1", "y"), str(n), "x" * 400_000) for n in range(5)))
     with Requests(store) as requests:

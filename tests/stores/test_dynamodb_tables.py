@@ -107,6 +107,12 @@ async def test_a_table_with_other_keys_is_refused_and_named(client, dynamodb_sto
     await store.close()
 
 
+async def test_what_is_no_dynamodb_is_not_taken_for_one(dynamodb_says):
+    dynamodb_says((200, b"<html>Welcome</html>"))
+    with pytest.raises(StoreUnavailable, match="^DynamoDB at http://.* answers, but not as a DynamoDB does$"):
+        await opened(dynamodb_says)
+
+
 async def test_a_dynamodb_without_time_to_live_keeps_what_has_expired_and_the_log_says_so(dynamodb_says, caplog):
     caplog.set_level(logging.INFO, "trunkline.stores")
     dynamodb_says(MISSING, MADE, ACTIVE, error("UnknownOperationException"), ACTIVE)

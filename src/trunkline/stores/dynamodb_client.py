@@ -73,7 +73,11 @@ class DynamoClient:
     """
 
     def __init__(self, region: str | None, endpoint: str | None, attempts: int) -> None:
-        self.name = f"DynamoDB at {endpoint}" if endpoint else f"DynamoDB of {region or 'this Region'}"
+        self.name = (
+            f"DynamoDB at {endpoint}"
+            if endpoint
+            else f"DynamoDB of {region or os.environ.get('AWS_REGION', 'this Region')}"
+        )
         self._region = region
         self._endpoint = endpoint
         self._attempts = attempts
@@ -155,13 +159,15 @@ class DynamoClient:
             yield
         except exceptions.ClientError as error:
             raise self._refused(operation, table, error.response) from error
-        except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError) as error:
+        except exceptions.NoCredentialsError as error:
             raise StoreUnavailable(f"{self.name}: {_NO_CREDENTIALS}") from error
-        except (exceptions.EndpointConnectionError, exceptions.ConnectTimeoutError) as error:
+        except exceptions.ConnectionError as error:
             raise StoreUnavailable(f"{self.name} does not answer: {error}") from error
-        except exceptions.BotoCoreError as error:
+        except exceptions.HTTPClientError as error:
             perhaps = _PERHAPS if operation in _WRITES else ""
             raise StoreUnavailable(f"{self.name}, table {table}, {operation}: {error}{perhaps}") from error
+        except exceptions.BotoCoreError as error:
+            raise StoreUnavailable(f"{self.name}, table {table}, {operation}: {error}") from error
 
     def _refused(self, operation: str, table: str, response: Mapping[str, Any]) -> Exception:
         code, text = response["Error"].get("Code", ""), response["Error"].get("Message", "")

@@ -21,6 +21,7 @@ Position: TypeAlias = tuple[bytes, bytes]
 
 _LEAST = 4  # items of a page: DynamoDB counts 4 KB at least
 _FILTERED = 64
+_MOST = 100_000  # more are never in a page, which has 1 MB; DynamoDB takes no number over 2 ** 31
 
 
 class Search:
@@ -83,6 +84,7 @@ class Search:
         size = min(max(size, _LEAST) << grown, missing)
         if self._filters:
             size = max(size, _FILTERED << grown)
+        size = min(size, _MOST)
         for item in partition.taken(await ask(partition.page(size))):
             record = plain(self._path, item)
             position = _position_of(record)

@@ -75,11 +75,13 @@ def _wait(client: DynamoClient, name: str) -> None:
 
 def _described(client: DynamoClient, name: str) -> Mapping[str, Any] | None:
     try:
-        table: Mapping[str, Any] = client.ask("DescribeTable", {"TableName": name})["Table"]
+        table: Mapping[str, Any] | None = client.ask("DescribeTable", {"TableName": name}).get("Table")
     except Refused as error:
         if error.code != _MISSING:
             raise
         return None
+    if table is None:
+        raise StoreUnavailable(f"{client.name} answers, but not as a DynamoDB does")
     return table
 
 
