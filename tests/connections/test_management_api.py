@@ -120,12 +120,12 @@ async def test_send_is_a_post_close_a_delete_and_info_a_get_and_each_is_signed(a
     assert await api.send("socket", "there", "hé") is True
     assert await api.close("socket", "there", 4000, "enough") is True
     assert Gateway.seen == [
-        ("POST", "/socket/%40connections/there", "hé".encode()),
-        ("DELETE", "/socket/%40connections/there", b""),
+        ("POST", "/socket/@connections/there", "hé".encode()),
+        ("DELETE", "/socket/@connections/there", b""),
     ]
     assert "/eu-west-1/execute-api/aws4_request" in Gateway.signed
     assert await api.info("socket", "gone") is None
-    assert Gateway.seen[-1] == ("GET", "/socket/%40connections/gone", b"")
+    assert Gateway.seen[-1] == ("GET", "/socket/@connections/gone", b"")
 
 
 async def test_who_is_gone_is_an_answer(api):

@@ -1,10 +1,11 @@
 """The contract for user code: whatever a handler does with asyncio works, before its first suspension and after it.
 
 Every case runs for each kind of handler, ordered and not, on Trunkline's own virtual loop, on asyncio's, and on
-uvloop, where times are real and short.
+uvloop, where times are real and short; and in a process of Lambda, which API Gateway's events come to.
 """
 
 import asyncio
+import concurrent.futures
 import contextlib
 import contextvars
 import json
@@ -15,22 +16,30 @@ import anyio
 import pytest
 
 from trunkline import Limits, testing, websocket
+from trunkline.aws.lambda_node import LambdaNode
+from trunkline.aws.lambda_program import LambdaProgram
+from trunkline.resources.application import Application
+from trunkline.testing.lambda_node import lambda_node
 
 LOOPS = {"jumping": testing.JumpingLoop, "asyncio": asyncio.SelectorEventLoop}
 if sys.platform != "win32":
     import uvloop
 
     LOOPS["uvloop"] = uvloop.new_event_loop
+OWN = list(LOOPS)
+LOOPS["in Lambda"] = asyncio.SelectorEventLoop  # the gateway's; the function has its own
 
 TICK = 0.005
 NEVER = 30
 DEADLINE = 0.1
-pytestmark = [
-    pytest.mark.parametrize("loop", LOOPS),
-    pytest.mark.parametrize("ordered", [True, False], ids=["ordered", "at once"]),
-]
+pytestmark = pytest.mark.parametrize("ordered", [True, False], ids=["ordered", "at once"])
 each_kind = pytest.mark.parametrize("kind", ["connect", "message", "disconnect"])
 each_moment = pytest.mark.parametrize("moment", ["at once", "later"])
+
+
+@pytest.fixture(params=LOOPS)
+def loop(request):
+    return request.param
 
 
 def run_on(loop, function):
@@ -40,6 +49,56 @@ def run_on(loop, function):
         runner.get_loop().set_exception_handler(lambda _, about: background.append(about))
         runner.run(function())
     assert background == []
+
+
+class Process:
+    """A process of Lambda: a thread with a loop of its own, which handles one event at a time."""
+
+    def __init__(self, *declared):
+        self.background = []
+        self.loop = asyncio.new_event_loop()
+        self.loop.set_exception_handler(lambda _, about: self.background.append(about))
+        self._thread = concurrent.futures.ThreadPoolExecutor(1)
+        self._program = LambdaProgram(Application.of(declared), LambdaNode({}, {}))
+
+    async def __call__(self, event, context):
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._handle, event)
+
+    def _handle(self, event):
+        return self.loop.run_until_complete(self._program.answer(event, NEVER))
+
+    def end(self):
+        with self._thread:
+            self._thread.submit(self._end).result()
+        assert self.background == []
+
+    def _end(self):
+        for task in (tasks := asyncio.all_tasks(self.loop)):
+            task.cancel()
+        self.loop.run_until_complete(asyncio.wait(tasks))
+        self.loop.run_until_complete(self.loop.shutdown_default_executor())
+        self.loop.close()
+
+
+@contextlib.asynccontextmanager
+async def node_of(loop, socket):
+    """A node whose handlers run in itself, or in a process of Lambda behind it."""
+    if loop != "in Lambda":
+        async with testing.node([socket]) as node:
+            yield node
+        return
+    process = Process(socket)
+    routes = {handler.route: process for handler in socket.handlers}
+    try:
+        async with lambda_node(routes, stage="socket", two_way=("$default",)) as node:
+            yield node
+    finally:
+        process.end()
+
+
+def logged(caplog):
+    """What the handlers' home has said; a gateway in front of it says that the function failed."""
+    return [record for record in caplog.records if not record.getMessage().startswith("the integration of")]
 
 
 class Case:
@@ -81,9 +140,9 @@ class Case:
             self.results.append(error)
             raise
 
-    async def live(self):
+    async def live(self, loop):
         """A node for one client."""
-        async with testing.node([self.socket]) as node:
+        async with node_of(loop, self.socket) as node:
             await self.visit(node)
         assert not node.running.gateway.alive
         assert not node.running.gateway.ending
@@ -111,7 +170,7 @@ def perform(loop, ordered, request):
 
     def perform(body, **bounds):
         case = Case(arguments["kind"], arguments["moment"], ordered, body, **bounds)
-        run_on(loop, case.live)
+        run_on(loop, lambda: case.live(loop))
         (result,) = case.results
         if isinstance(result, BaseException):
             raise result
@@ -128,9 +187,9 @@ def fail(loop, ordered, request, caplog):
 
     def fail(body, **bounds):
         case = Case(arguments["kind"], arguments["moment"], ordered, body, **bounds)
-        run_on(loop, case.live)
+        run_on(loop, lambda: case.live(loop))
         (error,) = case.results
-        assert [record.name for record in caplog.records] == ["trunkline.handlers"], "it is logged once"
+        assert [record.name for record in logged(caplog)] == ["trunkline.handlers"], "it is logged once"
         return case.answer, error
 
     return fail
@@ -552,7 +611,7 @@ def test_any_error_is_told_logged_and_survived(loop, ordered, kind, moment, capl
 
     async def visits():
         case = Case(kind, moment, ordered, body)
-        async with testing.node([case.socket]) as node:
+        async with node_of(loop, case.socket) as node:
             for _ in ERRORS:
                 await case.visit(node)
                 told.append(message_of(case.answer))
@@ -560,8 +619,8 @@ def test_any_error_is_told_logged_and_survived(loop, ordered, kind, moment, capl
 
     run_on(loop, visits)
     assert told == [TOLD[kind]] * len(ERRORS)
-    assert len(caplog.records) == len(ERRORS)
-    for record, error in zip(caplog.records, ERRORS, strict=True):
+    assert len(logged(caplog)) == len(ERRORS)
+    for record, error in zip(logged(caplog), ERRORS, strict=True):
         assert type(error).__name__ in record.getMessage()
 
 
@@ -625,6 +684,7 @@ class Remembering:
         self.seen.append(f"{self.variable.get()} left")
 
 
+@pytest.mark.parametrize("loop", OWN)
 def test_what_connect_sets_is_seen_by_the_connections_messages_and_by_no_other(loop, ordered):
     program = Remembering(ordered)
 
@@ -645,6 +705,38 @@ def test_what_connect_sets_is_seen_by_the_connections_messages_and_by_no_other(l
         program.variable.get()
 
 
+def test_in_lambda_each_event_begins_anew(ordered):
+    """A connection's next event may come to another process."""
+    variable = contextvars.ContextVar("variable", default="nothing")
+    socket = websocket("socket", ordered=ordered)
+
+    @socket.on("connect")
+    async def connect(ctx):
+        variable.set("of connect")
+
+    @socket.on("disconnect")
+    async def disconnect(ctx):
+        assert variable.get() == "nothing"
+
+    @socket.on("message")
+    async def message(ctx):
+        before = variable.get()
+        variable.set(ctx.req.data)
+        in_task = await asyncio.create_task(reads())
+        return f"{before} {in_task} {await asyncio.to_thread(variable.get)}"
+
+    async def reads():
+        return variable.get()
+
+    async def life():
+        async with node_of("in Lambda", socket) as node, await node.connect("socket") as client:
+            for text in "ab":
+                await client.send(text)
+                assert await client.receive() == f"nothing {text} {text}"
+
+    run_on("in Lambda", life)
+
+
 def test_what_a_program_sets_before_it_runs_is_seen_by_every_connection(loop, ordered):
     variable = contextvars.ContextVar("variable")
     socket = websocket("socket", ordered=ordered)
@@ -655,7 +747,7 @@ def test_what_a_program_sets_before_it_runs_is_seen_by_every_connection(loop, or
 
     async def life():
         variable.set("of the program")
-        async with testing.node([socket]) as node, await node.connect("socket") as client:
+        async with node_of(loop, socket) as node, await node.connect("socket") as client:
             await client.send("x")
             assert await client.receive() == "of the program"
 

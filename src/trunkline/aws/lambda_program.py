@@ -94,7 +94,7 @@ class LambdaProgram:
                     await stack.enter_async_context(declared.enter())
                 entered.set_result(None)
                 await asyncio.get_running_loop().create_future()
-        except _NOT_HANDLERS:
+        except (asyncio.CancelledError, *_NOT_HANDLERS):
             raise
         except BaseException as error:  # noqa: BLE001 - the program's
             logger.error("a lifespan of the program failed\n%(traceback)s", {"traceback": _explained(error)})  # noqa: TRY400
