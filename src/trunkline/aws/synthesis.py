@@ -47,10 +47,11 @@ def synthesize(programs: Sequence[str], options: Options, settings: Settings, fo
     Args:
         programs: files and modules; each becomes a function.
         settings: of the program's folder.
-        folder: where the zips are written.
+        folder: where the zips are written; it is made if need be.
 
     Raises:
         ConfigurationError, DeclarationError, ProgramFailed: it cannot be loaded, or cannot be on AWS.
+        OSError: the folder cannot be written.
     """
     program = aws_program(programs)
     check(program, settings.limit)

@@ -93,7 +93,6 @@ def _print(programs: list[str], options: Options, *, as_json: bool) -> None:
 def _write(programs: list[str], options: Options, folder: Path, *, as_json: bool) -> None:
     template = folder / f"template.{'json' if as_json else 'yaml'}"
     with _writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
         made = _synthesized(programs, options, folder)
         template.write_text(_text(made, as_json=as_json), "utf-8")
     _warn(made)
