@@ -11,12 +11,14 @@ import pytest
 
 from trunkline.aws.program import aws_program
 from trunkline.functions.npm import find_node
+from trunkline.templates.intrinsics import Resolver
 from trunkline.templates.loader import load_document
-from trunkline.templates.template import _Template
 
 HERE = Path(__file__).parent
 NODE = HERE.parents[1] / ".venv" / "node"  # where scripts/install puts what npm has
-REGION, ACCOUNT = "eu-central-1", "123456789012"
+PSEUDO = {
+    "AWS::Region": "eu-central-1", "AWS::AccountId": "123456789012", "AWS::Partition": "aws", "AWS::URLSuffix": "amazonaws.com",
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -81,12 +83,13 @@ def roles():
     """The roles of a template's file: by logical id their policy, with the ARNs that it would have in AWS."""
 
     def read(file):
-        template = _Template(load_document(Path(file)), {}, REGION, ACCOUNT)
+        document = load_document(Path(file))
+        resolver = Resolver(document, document.data, PSEUDO, "stack")
         made = {}
-        for name, resource in load_document(Path(file)).data["Resources"].items():
+        for name, resource in document.data["Resources"].items():
             if resource["Type"] == "AWS::IAM::Role":
                 (policy,) = resource["Properties"]["Policies"]
-                made[name] = template._resolver.resolve(policy["PolicyDocument"], "Resources", name)
+                made[name] = resolver.resolve(policy["PolicyDocument"], "Resources", name)
         return made
 
     return read
