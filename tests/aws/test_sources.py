@@ -56,3 +56,8 @@ def test_a_relative_import_is_found_from_where_it_stands(folder, text):
 
 def test_what_is_installed_is_not_among_them(folder):
     assert names(folder(chat="import trunkline\nfrom os import path")) == ["chat.py"]
+
+
+def test_a_module_beside_the_file_is_found_before_one_of_the_folder(folder):
+    place = folder(sub__admin="import helper, words", sub__helper="", helper="", words="")
+    assert names(place, "sub/admin.py") == ["sub/admin.py", "sub/helper.py", "words.py"]

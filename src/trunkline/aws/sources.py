@@ -15,7 +15,7 @@ def sources_of(file: Path, folder: Path) -> tuple[Path, ...]:
     What is imported by a name that is only made at run time is not seen.
 
     Args:
-        file, folder: absolute.
+        file, folder: absolute. Modules beside the file are found first, as when it is run.
     """
     found: set[Path] = set()
     waiting = [file]
@@ -23,29 +23,30 @@ def sources_of(file: Path, folder: Path) -> tuple[Path, ...]:
         one = waiting.pop()
         if one not in found:
             found.add(one)
-            waiting += _imported(one, folder)
+            waiting += _imported(one, (file.parent, folder))
     return (file, *sorted(found - {file}))
 
 
-def _imported(file: Path, folder: Path) -> Iterator[Path]:
-    package = file.parent.relative_to(folder).parts
+def _imported(file: Path, places: tuple[Path, Path]) -> Iterator[Path]:
+    package = file.parent.relative_to(places[-1]).parts
     for node in ast.walk(ast.parse(file.read_bytes(), str(file))):
         if isinstance(node, ast.Import):
             for alias in node.names:
-                yield from _modules(folder, tuple(alias.name.split(".")))
+                yield from _modules(places, tuple(alias.name.split(".")))
         elif isinstance(node, ast.ImportFrom):
             above = package[: len(package) - node.level + 1] if node.level else ()
             base = (*above, *(node.module.split(".") if node.module else ()))
-            yield from _modules(folder, base)
+            yield from _modules(places, base)
             for alias in node.names:  # a name of the package, or a module in it
-                yield from _modules(folder, (*base, alias.name))
+                yield from _modules(places, (*base, alias.name))
 
 
-def _modules(folder: Path, parts: tuple[str, ...]) -> Iterator[Path]:
+def _modules(places: tuple[Path, ...], parts: tuple[str, ...]) -> Iterator[Path]:
     """The files that importing this name runs: those of the packages that it is in, and its own."""
     for length in range(1, len(parts) + 1):
-        place = folder.joinpath(*parts[:length])
-        for candidate in (place / "__init__.py", place.with_name(f"{place.name}.py")):
-            if candidate.is_file():
-                yield candidate
+        for place in places:
+            named = place.joinpath(*parts[:length])
+            candidates = (named / "__init__.py", named.with_name(f"{named.name}.py"))
+            if (found := next((one for one in candidates if one.is_file()), None)) is not None:
+                yield found
                 break
