@@ -35,10 +35,11 @@ def _imported(file: Path, places: tuple[Path, Path]) -> Iterator[Path]:
                 yield from _modules(places, tuple(alias.name.split(".")))
         elif isinstance(node, ast.ImportFrom):
             above = package[: len(package) - node.level + 1] if node.level else ()
+            among = places[-1:] if node.level else places
             base = (*above, *(node.module.split(".") if node.module else ()))
-            yield from _modules(places, base)
+            yield from _modules(among, base)
             for alias in node.names:  # a name of the package, or a module in it
-                yield from _modules(places, (*base, alias.name))
+                yield from _modules(among, (*base, alias.name))
 
 
 def _modules(places: tuple[Path, ...], parts: tuple[str, ...]) -> Iterator[Path]:
