@@ -8,7 +8,7 @@ A document is a JSON value under an id in a collection. A collection's path is `
 | null, true, false, text, list, object | as they are. Text is without lone surrogates; an object's keys are text |
 | integer | up to 38 significant digits; beyond that InvalidDocument |
 | float | finite, 0 or 1e-130 to 1e126 in magnitude, else InvalidDocument; 2.0 comes back as 2 |
-| depth, size | at most 32 levels, at most 400 KB as compact JSON in UTF-8 |
+| depth, size | at most 32 levels, at most 400 KB as compact JSON in UTF-8; DynamoDB counts the ids with it |
 | id | 1 to 1,024 bytes of UTF-8 without NUL |
 | version | a random whole number that no other write of the document has |
 | expiry | a document past it is as if deleted, for every operation |
@@ -87,7 +87,8 @@ class Filter:
 class Store(Protocol):
     """Documents by path and id. A write that returned is durable, and seen by the next read.
 
-    Every operation raises StoreUnavailable when the database is full, broken or away; then nothing was changed.
+    Every operation raises StoreUnavailable when the database is full, broken or away; then nothing was changed. A
+    write to a database elsewhere whose answer did not come is an exception, and its error says so.
     """
 
     async def open(self) -> None:
