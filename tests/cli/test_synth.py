@@ -3,6 +3,7 @@
 import json
 import re
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -221,3 +222,10 @@ def test_an_error_in_the_program_is_its_own_traceback(synth, write):
     write("chat.py", "1 / 0\n")
     code, out, err = synth("chat.py")
     assert (code, out, err.splitlines()[-1]) == (2, "", "ZeroDivisionError: division by zero")
+
+
+def test_every_option_is_described_as_the_help_has_it(trunkline):
+    _, out, _ = trunkline("synth", "--help", env={"COLUMNS": "200"})
+    text = (Path(__file__).parents[2] / "docs" / "reference" / "command-line.md").read_text()
+    table = text.partition("| `synth` takes |")[2].partition("\n\n")[0]
+    assert re.findall(r"^\| `(--[a-z-]+)`", table, re.M) == re.findall(r"(?<![\w-])--[a-z-]+(?= )", out)
