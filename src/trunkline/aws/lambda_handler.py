@@ -19,7 +19,7 @@ import logging  # noqa: E402
 import os  # noqa: E402
 from collections.abc import Mapping  # noqa: E402
 from pathlib import Path  # noqa: E402
-from typing import Any  # noqa: E402
+from typing import Any, cast  # noqa: E402
 
 from trunkline.aws import lambda_log  # noqa: E402
 from trunkline.aws.lambda_node import LambdaNode  # noqa: E402
@@ -47,19 +47,18 @@ class _Process:
         except (ConfigurationError, DeclarationError) as error:
             logger.error("the function cannot start: %s", error)  # noqa: TRY400 - the text says it whole
             raise
+        except ProgramFailed as failed:
+            cause = cast("BaseException", failed.__cause__)
+            told = f"{self._name} raised {type(cause).__name__}: {cause}"
+            logger.error("the function cannot start: %s\n%s", told, explain(cause))  # noqa: TRY400 - without our frames
+            raise ProgramFailed(told) from None
         self._loaded_ms: float | None = (time.perf_counter() - _began) * 1000
 
     def _loaded(self, environment: Mapping[str, str]) -> LambdaProgram:
         if not self._name:
             raise ConfigurationError(f"{_PROGRAM} is not set; expected the program's file, such as chat.py")
         is_file = self._name.endswith(".py")
-        try:
-            application = load([str(Path(environment.get(_ROOT, "")) / self._name) if is_file else self._name])
-        except ProgramFailed as failed:
-            cause = failed.__cause__
-            assert cause is not None
-            logger.error("%s\n%s", self._name, explain(cause))  # noqa: TRY400 - without our frames
-            raise ConfigurationError(f"{self._name} raised {type(cause).__name__}: {cause}") from None
+        application = load([str(Path(environment.get(_ROOT, "")) / self._name) if is_file else self._name])
         return LambdaProgram(application, LambdaNode.of(environment, application))
 
     def answer(self, event: Any, context: Any) -> dict[str, Any]:

@@ -82,6 +82,7 @@ class LambdaProgram:
             return
         entered = asyncio.get_running_loop().create_future()
         self._life = asyncio.create_task(self._live(entered), context=self._context.copy())
+        self._life._log_destroy_pending = False  # type: ignore[attr-defined]  # it ends with the process, and is to
         await asyncio.wait({entered, self._life}, return_when=asyncio.FIRST_COMPLETED)
         if self._life.done():
             raise HandlerFailed("the program's lifespan failed; the log above says how")
