@@ -202,10 +202,9 @@ class LambdaProgram:
         if error is None:
             decision: dict[str, Any] = call.result
             return decision
-        is_refusal = isinstance(error, Refused)
-        if (is_refusal and error.status == 401) or str(error) == limits.MESSAGE_UNAUTHORIZED:
+        if str(error) == limits.MESSAGE_UNAUTHORIZED or (isinstance(error, Refused) and error.status == 401):
             raise HandlerFailed(limits.MESSAGE_UNAUTHORIZED)
-        if is_refusal:
+        if isinstance(error, Refused):
             logger.error(
                 "the authorizer at %s failed: %s; connection %s, request %s",
                 handler.where, error.reason, event.connection_id, event.request_id,
