@@ -197,13 +197,13 @@ def test_without_identity_sources_an_authorizer_has_none(resources):
 def test_names_that_come_to_the_same_are_numbered(resources):
     more = "".join(
         f'@socket.on("message", route={key!r})\nasync def f{n}(ctx): ...\n'
-        for n, key in enumerate(["a-b", "a_b", "é", "connect", "authorizer"])
+        for n, key in enumerate(["a-b", "a_b", "a.b", "é", "connect", "authorizer"])
     )
     connect = '@socket.on("connect")\nasync def c(ctx): ...\n@socket.authorizer()\nasync def d(ctx): ...\n'
     made = resources(live=f"{SOCKET}\n{more}{connect}")
     keys = {name: one["RouteKey"] for name, one in of_kind(made, "ApiGatewayV2::Route").items()}
     assert keys == {
-        "LiveConnectRoute": "$connect", "LiveABRoute": "a-b", "LiveAB2Route": "a_b", "LiveAuthorizer2Route": "authorizer",
+        "LiveConnectRoute": "$connect", "LiveABRoute": "a-b", "LiveAB2Route": "a.b", "LiveAB3Route": "a_b", "LiveAuthorizer2Route": "authorizer",
         "LiveBidRoute": "bid", "LiveConnect2Route": "connect", "LiveOtherRoute": "é",
     }  # fmt: skip
 

@@ -122,8 +122,8 @@ def _function(function: Function, program: AwsProgram) -> Iterator[str]:
             f"{where} asks for so much that its role's policy has {size:,} characters; IAM takes "
             f"{POLICY_CHARACTERS:,}: make it several files"
         )
-    behind = [route for socket in program.sockets for route in routes_of(socket) if route.function == function.name]
-    size = sum(len(_invoker(function, program, route.key)) for route in behind)
+    behind = [source for socket in program.sockets for source in _sources(socket, function)]
+    size = sum(len(_invoker(function, program, source)) for source in behind)
     if size > INVOKERS_BYTES:
         yield (
             f"{where} is behind {len(behind)} routes, and to let each of them call it takes {size:,} bytes; Lambda "
@@ -138,10 +138,17 @@ def _texts(statements: list[dict[str, Any]]) -> Iterator[Any]:
         yield statement["Resource"]
 
 
-def _invoker(function: Function, program: AwsProgram, key: str) -> str:
+def _sources(socket: Socket, function: Function) -> Iterator[str]:
+    """What of a socket calls a function, as the end of an ARN."""
+    yield from (f"{socket.name}/{route.key}" for route in routes_of(socket) if route.function == function.name)
+    if socket.authorizer is not None and socket.authorizer.function == function.name:
+        yield "authorizers/abcdef"
+
+
+def _invoker(function: Function, program: AwsProgram, path: str) -> str:
     """One statement of a function's own policy, as Lambda writes it."""
     arn = f"arn:aws:lambda:ap-southeast-2:123456789012:function:{_named(program, function.name + 'Function')[:64]}"
-    source = f"arn:aws:execute-api:ap-southeast-2:123456789012:abcdefghij/{program.sockets[0].name}/{key}"
+    source = f"arn:aws:execute-api:ap-southeast-2:123456789012:abcdefghij/{path}"
     condition = {"ArnLike": {"AWS:SourceArn": source}}
     service = {"Service": "apigateway.amazonaws.com"}
     sid = _named(program, f"{program.sockets[0].logical_id}ConnectPermission")

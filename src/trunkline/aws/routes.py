@@ -17,6 +17,7 @@ __all__ = ["milliseconds", "routes_of", "socket_resources", "words"]
 
 _LEAST_MS = 50  # API Gateway takes no shorter timeout
 _LONGEST_NAME = 128
+_LONGEST_WORDS = 64  # so that no logical id is over 255
 _LOGGED = (
     "requestId", "requestTime", "eventType", "routeKey", "status", "connectionId", "identity.sourceIp",
     "integrationErrorMessage",
@@ -48,7 +49,7 @@ def milliseconds(socket: Socket) -> int:
 def words(key: str) -> str:
     """A route key as a part of a logical id: `PlaceBid` for "place-bid", `Connect` for "$connect"."""
     parts = "".join(one if one.isascii() and one.isalnum() else " " for one in key).split()
-    return "".join(part[0].upper() + part[1:] for part in parts)[:_LONGEST_NAME] or "Other"
+    return "".join(part[0].upper() + part[1:] for part in parts)[:_LONGEST_WORDS] or "Other"
 
 
 class _Socket:
