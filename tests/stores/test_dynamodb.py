@@ -382,7 +382,7 @@ def test_a_url_names_region_prefix_and_endpoint():
     "url",
     [
         "dynamodb:", "dynamodb://", "dynamodb:///x", "dynamodb://Europe/x", "dynamodb://eu-west-1/a/b",
-        "dynamodb://eu-west-1/a?endpoint=", "dynamodb://eu-west-1/a?endpoint=localhost:8000", "dynamodb://eu-west-1/a?x=1",
+        "dynamodb://eu-west-1/a?endpoint=", "dynamodb://eu-west-1/a?endpoint=localhost:8000", "dynamodb://eu-west-1/a?x=1", "dynamodb://eu-west-1/a?endpoint=http://me:secret@host",
         "dynamodb://eu-west-1/a#b", "dynamodb://eu-west-1/é", "dynamodb://[/x",
     ],
 )  # fmt: skip

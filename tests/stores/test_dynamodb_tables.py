@@ -60,7 +60,8 @@ async def test_a_table_has_a_key_of_two_parts_is_paid_by_use_and_lets_end_what_h
 
 
 async def test_a_table_that_is_there_is_left_as_it_is(dynamodb_says):
-    dynamodb_says(ACTIVE)
+    attributes = [{"AttributeName": "mine", "AttributeType": "N"}, *TABLE["AttributeDefinitions"]]
+    dynamodb_says((200, {"Table": {**TABLE, "AttributeDefinitions": attributes, "TableStatus": "ACTIVE"}}))
     assert set(await opened(dynamodb_says)) == {"DescribeTable"}
 
 

@@ -30,7 +30,7 @@ __all__ = ["DynamoStore"]
 _ATTEMPTS = 5
 _URL = re.compile(
     r"dynamodb://(?P<region>[a-z0-9]+(?:-[a-z0-9]+)+)(?:/(?P<prefix>[A-Za-z0-9_.-]*))?"
-    r"(?:\?endpoint=(?P<endpoint>https?://[^/?#\s]+/?))?"
+    r"(?:\?endpoint=(?P<endpoint>https?://[^/?#@\s]+/?))?"
 )
 _TABLE = re.compile(r"[A-Za-z0-9_.-]{3,255}")
 _FORM = "dynamodb://REGION/PREFIX, with ?endpoint=URL for another than AWS's"

@@ -173,7 +173,7 @@ class DynamoClient:
         code, text = response["Error"].get("Code", ""), response["Error"].get("Message", "")
         if code == "ConditionalCheckFailedException":
             return ConditionFailed(response.get("Item"))
-        if code == "ValidationException" and "size" in text:
+        if code == "ValidationException" and "Item size" in text:
             return InvalidDocument(f"the document is too large for DynamoDB, which counts 400 KB with its id: {text}")
         return Refused(code, f"{self.name}, table {table}: {self._why(operation, code, text, response)}")
 

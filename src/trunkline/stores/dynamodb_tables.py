@@ -39,7 +39,7 @@ def _make(client: DynamoClient, name: str) -> None:
     there = _described(client, name)
     if there is None:
         _create(client, name)
-    elif there["KeySchema"] != TABLE["KeySchema"] or _types(there) != _types(TABLE):
+    elif _keys(there) != _keys(TABLE):
         raise ConfigurationError(
             f"{client.name}: table {name} is there with other keys than a collection's, pk (S) and sk (B); "
             "choose another prefix with --store"
@@ -85,5 +85,7 @@ def _described(client: DynamoClient, name: str) -> Mapping[str, Any] | None:
     return table
 
 
-def _types(table: Mapping[str, Any]) -> dict[str, str]:
-    return {one["AttributeName"]: one["AttributeType"] for one in table["AttributeDefinitions"]}
+def _keys(table: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """By kind: name and type of an attribute. What indexes are made of is nothing of ours."""
+    types = {one["AttributeName"]: one["AttributeType"] for one in table["AttributeDefinitions"]}
+    return {one["KeyType"]: (one["AttributeName"], types[one["AttributeName"]]) for one in table["KeySchema"]}
