@@ -112,6 +112,8 @@ class LambdaProgram:
         await self.open()
         try:
             event = read_proxy_event(raw)
+            if self._is_let_in(event):
+                return {"statusCode": 200}
             handler = self._handler(event)
         except (NotAnEvent, ConfigurationError) as error:
             logger.error("an event was not handled: %s", error)  # noqa: TRY400
@@ -121,6 +123,12 @@ class LambdaProgram:
             return self._decided(handler, event, call)
         call = await self._call(handler, event, lambda: self._answered(handler, event), seconds_left)
         return self._told_of(handler, event, call)
+
+    def _is_let_in(self, event: Event) -> bool:
+        """Whether its authorizer has decided alone: its socket has a connect route without a handler then."""
+        name, application = event.identity.stage, self._application
+        connects = event.kind is CONNECT and not isinstance(event, AuthorizerEvent)
+        return connects and name in application.authorizers and event.route not in application.handlers[name]
 
     def _handler(self, event: Event) -> Handler:
         stage, application = event.identity.stage, self._application
