@@ -57,8 +57,9 @@ def _socket(socket: Socket, program: AwsProgram, settings: Settings) -> Iterator
     for name in Limits.__dataclass_fields__:
         limit = settings.limit.get(name, getattr(socket.options.limits, name))
         if limit < getattr(_AWS, name) and name not in _ENFORCED:
-            text = f"{named} lowers {name} to {limit:,g}; API Gateway has {getattr(_AWS, name):,g} for everybody"
-            yield socket.where, text
+            most = f"{getattr(_AWS, name):,g}"
+            there = f"incoming messages may have {most}" if name == "message_bytes" else f"API Gateway has {most}"
+            yield socket.where, f"{named} lowers {name} to {limit:,g}; {there} for everybody"
     yield socket.where, f"{named}: {_ORIGIN}"
     yield from _uses(socket, program)
     if socket.authorizer is not None:
