@@ -38,8 +38,16 @@ class ChangeSet:
 
     def carry_out(self) -> None:
         """Begin. What a rollback takes back, it deletes: tables that were only made now have no documents to keep."""
+        from botocore.exceptions import ClientError
+
         self.is_begun = True
-        self.stack.api.execute_change_set(ChangeSetName=self.id, StackName=self.stack_id, RetainExceptOnCreate=True)
+        try:
+            self.stack.api.execute_change_set(
+                ChangeSetName=self.id, StackName=self.stack_id, RetainExceptOnCreate=True
+            )
+        except ClientError:
+            self.is_begun = False
+            raise
 
 
 @contextmanager

@@ -43,7 +43,8 @@ def follow(stack: Stack, stack_id: str, known: str | None, tell: Tell) -> tuple[
     Raises:
         ConfigurationError: it has not begun for long.
     """
-    operation, pace, until = Operation(), _Pace(), time.monotonic() + _BEGINNING_SECONDS
+    operation = Operation(is_begun=known is None)
+    pace, until = _Pace(), time.monotonic() + _BEGINNING_SECONDS
     while True:
         standing = stack.standing(stack_id)  # before the events, so that none is missed
         news = operation.take(since(stack.events(stack_id), known))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,6 @@ from trunkline.aws.account import refusals
 from trunkline.aws.bucket import Bucket, State, bucket_of
 from trunkline.aws.changeset import ChangeSet, proposed
 from trunkline.aws.deploy import MOST_INLINE, absent, can_log_access, template_for, text_of, without_access_log
-from trunkline.aws.following import last_event
 from trunkline.aws.grants import grown
 from trunkline.aws.reading import grants_in
 from trunkline.aws.stack import Stack, Standing
@@ -25,6 +25,7 @@ from trunkline.aws.template import BUCKET
 from trunkline.cli.asking import ask
 from trunkline.cli.planning import Plan, show
 from trunkline.cli.settling import Job, failed, followed, settled
+from trunkline.cli.watching import busy
 from trunkline.config import settings
 from trunkline.resources.loading import folder_of
 
@@ -48,7 +49,8 @@ def deployed(job: Job, folder: Path) -> None:
         typer.Exit: it was not deployed.
     """
     chosen = settings(folder_of(job.programs[0]), {})
-    made = synthesize(job.programs, job.options, chosen, folder)
+    with busy(job.out, "the code of its functions is put together"):
+        made = synthesize(job.programs, job.options, chosen, folder)
     stack = job.open()
     with refusals():
         warnings = list(made.warnings)
@@ -77,7 +79,10 @@ class _Deployment:
         text = text_of(self.made)
         self._make_before(bucket, len(text.encode()))
         template = template_for(text, self.stack.name, bucket)
-        with proposed(self.stack, template, {BUCKET: bucket.name}, new=self.standing is None) as change_set:
+        with ExitStack() as life:
+            with busy(self.job.out, "CloudFormation works out what would change"):
+                parameters = {BUCKET: bucket.name}
+                change_set = life.enter_context(proposed(self.stack, template, parameters, new=self.standing is None))
             if not change_set.changes:
                 self.job.out.print("nothing to do: everything is as the program says")
                 self._tell_urls()
@@ -105,10 +110,9 @@ class _Deployment:
         if plan.bucket_state is not State.READY:
             plan.bucket.make()
         _upload(plan, out)
-        known = last_event(self.stack, change_set.stack_id)
-        change_set.carry_out()
-        total = len(plan.changes)
-        self.standing, operation = followed(self.job, self.stack, change_set.stack_id, known, total)
+        self.standing, operation = followed(
+            self.job, self.stack, change_set.stack_id, change_set.carry_out, len(plan.changes)
+        )
         if self.standing.status not in _DONE:
             failed(self.job, operation, self.made.template, self.standing)
         out.print(Text(f"deployed: {self.stack.name} is as the program says", "bold green"))

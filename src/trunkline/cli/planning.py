@@ -138,6 +138,6 @@ def summary(plan: Plan) -> str:
     """In a line."""
     kinds = Counter(change.kind for change in plan.changes)
     told = [f"{kinds[kind]} {kind.value}" for kind in Kind if kinds[kind]]
-    added, removed = map(len, plan.grants)
-    told += [f"{added} permissions more"] * bool(added) + [f"{removed} permissions fewer"] * bool(removed)
+    for grants, how in zip(plan.grants, ("more", "fewer"), strict=True):
+        told += [f"{len(grants)} permission{'s' * (len(grants) > 1)} {how}"] * bool(grants)
     return ", ".join(told)

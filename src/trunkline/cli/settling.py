@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from trunkline.aws.account import open_account
-from trunkline.aws.following import follow, last_event
+from trunkline.aws.following import Tell, follow, last_event
 from trunkline.aws.progress import Operation, since
 from trunkline.aws.stack import Stack, Standing
 from trunkline.cli.asking import ask
@@ -26,6 +26,10 @@ __all__ = ["Job", "at_rest", "deleted", "failed", "followed", "settled"]
 
 _NEVER_MADE = {"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED"}
 _DELETED = "DELETE_COMPLETE"
+_AFTER = {
+    "ROLLBACK_COMPLETE": "nothing of it is left but its events; to deploy it again deletes those first",
+    "UPDATE_ROLLBACK_COMPLETE": "everything is as it was before",
+}
 _STUCK = {
     "UPDATE_ROLLBACK_FAILED": (
         "mend what its events name, then: aws cloudformation continue-update-rollback --stack-name {stack}"
@@ -82,17 +86,18 @@ def at_rest(job: Job, stack: Stack) -> Standing | None:
     standing = stack.standing()
     if standing is not None and standing.is_moving:
         job.out.print(f"it is in {standing.status}: what was begun before is awaited")
-        standing, operation = followed(job, stack, standing.id, None)
+        standing, operation = followed(job, stack, standing.id)
         if operation.failed is not None:
             job.out.print(failure(operation, {}, standing.reason))
     return None if standing is not None and standing.status == _DELETED else standing
 
 
 def _clear_away(job: Job, stack: Stack, standing: Standing) -> None:
+    template = stack.template()
     operation = Operation()
     operation.take(since(stack.events(standing.id)))
-    job.out.print(f"it is in {standing.status}: its first deployment failed, and it cannot be changed")
-    job.out.print(failure(operation, {}, standing.reason))
+    job.out.print(f"it is in {standing.status}: its first deployment failed, so it can only be deleted")
+    job.out.print(failure(operation, template, standing.reason))
     for held in stack.resources():
         job.out.print(f"  still there: {held.logical_id} ({held.name})")
     ask("Delete this stack, and make it anew?", job.out, yes=job.yes, otherwise="not deployed")
@@ -109,9 +114,7 @@ def deleted(job: Job, stack: Stack, standing: Standing, total: int = 0) -> None:
         typer.Exit: it could not be deleted.
     """
     template = stack.template()
-    known = last_event(stack, standing.id)
-    stack.delete()
-    standing, operation = followed(job, stack, standing.id, known, total)
+    standing, operation = followed(job, stack, standing.id, stack.delete, total)
     if standing.status != _DELETED:
         failed(job, operation, template, standing)
 
@@ -123,23 +126,34 @@ def failed(job: Job, operation: Operation, template: Mapping[str, Any], standing
         typer.Exit: always.
     """
     job.out.print(failure(operation, template, standing.reason))
-    job.out.print(f"the stack is in {standing.status}")
+    advice = (_AFTER | _STUCK).get(standing.status, "its console says more").format(stack=job.stack)
+    job.out.print(f"the stack is in {standing.status}: {advice}")
     raise typer.Exit(1)
 
 
-def followed(job: Job, stack: Stack, stack_id: str, known: str | None, total: int = 0) -> tuple[Standing, Operation]:
-    """Watch what AWS does until it ends.
+def followed(
+    job: Job, stack: Stack, stack_id: str, begin: Callable[[], None] | None = None, total: int = 0
+) -> tuple[Standing, Operation]:
+    """Begin something, unless it is going on already, and watch what AWS does until it ends.
 
     Raises:
         typer.Exit: somebody does not want to wait.
         ConfigurationError: AWS can no longer be asked.
     """
+    known = None if begin is None else last_event(stack, stack_id)
     try:
+        if begin is not None:
+            begin()
         with telling(job.out, total) as tell:
-            return follow(stack, stack_id, known, tell)
+            return _watched(job, stack, stack_id, known, tell)
     except Interrupted as interrupted:
-        job.out.print(f"stopped waiting; AWS goes on. To see what becomes of it: {job.again}")
+        job.out.print(f"stopped waiting; what AWS has begun goes on. To see what becomes of it:\n  {job.again}")
         raise typer.Exit(128 + interrupted.args[0]) from None
+
+
+def _watched(job: Job, stack: Stack, stack_id: str, known: str | None, tell: Tell) -> tuple[Standing, Operation]:
+    try:
+        return follow(stack, stack_id, known, tell)
     except Exception:
-        job.out.print(f"AWS goes on, whatever happens here. To see what becomes of it: {job.again}")
+        job.out.print(f"what AWS has begun goes on, whatever happens here. To see what becomes of it:\n  {job.again}")
         raise

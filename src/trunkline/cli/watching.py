@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from rich.console import Console
@@ -16,10 +16,15 @@ from trunkline.aws.progress import Event, Operation
 from trunkline.aws.reading import comment_of
 from trunkline.log import escape
 
-__all__ = ["failure", "telling"]
+__all__ = ["busy", "failure", "telling"]
 
 _WORDS = {"CREATE": "made", "UPDATE": "changed", "DELETE": "deleted", "IMPORT": "taken over"}
 _SHOWN = 3  # of what goes on at a time
+
+
+def busy(out: Console, what: str) -> AbstractContextManager[Any]:
+    """While something is waited for, a terminal says for what."""
+    return out.status(f"{what} ...") if out.is_terminal else nullcontext()
 
 
 @contextmanager
