@@ -42,9 +42,7 @@ class ChangeSet:
 
         self.is_begun = True
         try:
-            self.stack.api.execute_change_set(
-                ChangeSetName=self.id, StackName=self.stack_id, RetainExceptOnCreate=True
-            )
+            self.stack.api.execute_change_set(ChangeSetName=self.id, StackName=self.stack_id, RetainExceptOnCreate=True)
         except ClientError:
             self.is_begun = False
             raise

@@ -19,7 +19,6 @@ class Kind(Enum):
     MADE = "made"
     CHANGED = "changed"
     REPLACED = "replaced"
-    LEFT = "left"  # AWS keeps it, and the stack no longer has it
     DELETED = "deleted"
 
 
@@ -31,6 +30,7 @@ class Change:
         type: in CloudFormation's words.
         reasons: a line each.
         name: what AWS calls it; "" of what is made.
+        is_kept: AWS keeps what the stack no longer has of it.
         is_certain: it is not only "perhaps", which is all that CloudFormation may know before.
     """
 
@@ -39,12 +39,18 @@ class Change:
     type: str
     reasons: tuple[str, ...] = ()
     name: str = ""
+    is_kept: bool = False
     is_certain: bool = True
 
     @property
     def is_grave(self) -> bool:
-        """Whether documents are lost, or are no longer where the program looks for them."""
+        """Whether documents will not be where the program looks for them."""
         return self.type == "AWS::DynamoDB::Table" and self.kind not in {Kind.MADE, Kind.CHANGED}
+
+    @property
+    def is_fatal(self) -> bool:
+        """Whether documents will be nowhere."""
+        return self.is_grave and not self.is_kept
 
 
 def changes_of(described: Iterable[Mapping[str, Any]]) -> list[Change]:
@@ -62,6 +68,7 @@ def _change(found: Mapping[str, Any]) -> Change:
         found["ResourceType"],
         tuple(dict.fromkeys(_reasons(found.get("Details", ())))),
         found.get("PhysicalResourceId", ""),
+        is_kept=str(found.get("PolicyAction", "")).endswith("Retain"),
         is_certain=replacement != _PERHAPS,
     )
 
@@ -69,7 +76,7 @@ def _change(found: Mapping[str, Any]) -> Change:
 def _kind(found: Mapping[str, Any], replacement: str) -> Kind:
     action = found["Action"]
     if action == "Remove":
-        return Kind.LEFT if found.get("PolicyAction") == "Retain" else Kind.DELETED
+        return Kind.DELETED
     if action == "Add":
         return Kind.MADE
     return Kind.REPLACED if replacement in {_ALWAYS, _PERHAPS} else Kind.CHANGED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -27,7 +28,7 @@ def read_template(body: Any) -> dict[str, Any]:
 
 
 def _parsed(text: str) -> Any:
-    if text.lstrip().startswith("{"):
+    with contextlib.suppress(json.JSONDecodeError):
         return json.loads(text)
     try:
         import yaml  # type: ignore[import-untyped]

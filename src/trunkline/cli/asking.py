@@ -38,3 +38,6 @@ def _is_yes(question: str) -> bool:
     except EOFError:
         print()
         return False
+    except KeyboardInterrupt:
+        print()  # what follows does not stand behind the terminal's own ^C
+        raise

@@ -89,7 +89,7 @@ def deploy(
         rates=parse_rates("the command line", rate or []),
         access_log=not no_access_log,
     )
-    out = Console(highlight=False, soft_wrap=True)
+    out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
     job = Job(
         tuple(programs), options, check_name(stack or default_name(programs[0])), profile, region, bucket, out,
         yes=yes, again=shlex.join(["trunkline", *sys.argv[1:]]),

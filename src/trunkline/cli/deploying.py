@@ -106,7 +106,8 @@ class _Deployment:
     def _carry_out(self, change_set: ChangeSet, plan: Plan) -> None:
         out = self.job.out
         show(plan, out)
-        ask("Deploy this?", out, yes=self.job.yes, otherwise=_NOT)
+        lost = any(change.is_fatal for change in plan.changes)
+        ask("Deploy this, and lose documents?" if lost else "Deploy this?", out, yes=self.job.yes, otherwise=_NOT)
         if plan.bucket_state is not State.READY:
             plan.bucket.make()
         _upload(plan, out)
@@ -122,7 +123,7 @@ class _Deployment:
         outputs = {} if self.standing is None else self.standing.outputs
         for socket in self.made.program.sockets:
             if (url := outputs.get(f"{socket.logical_id}Url")) is not None:
-                self.job.out.print(Text.assemble((f"{socket.name}  ", "bold"), (url, "cyan")))
+                self.job.out.print(Text.assemble((f"{socket.name}  ", "bold"), (url, "cyan")), soft_wrap=True)
 
 
 def _upload(plan: Plan, out: Console) -> None:

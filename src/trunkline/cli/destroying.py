@@ -13,6 +13,7 @@ from trunkline.aws.reading import comment_of, stays
 from trunkline.aws.stack import Held
 from trunkline.cli.asking import ask
 from trunkline.cli.settling import Job, at_rest, deleted
+from trunkline.log import escape
 
 __all__ = ["destroyed"]
 
@@ -43,14 +44,14 @@ def destroyed(job: Job) -> None:
         deleted(job, stack, standing, len(held))
         job.out.print(Text(f"deleted: {stack.name} is gone", "bold green"))
         for one in kept:
-            job.out.print(f"kept: table {one.name}; a new deployment makes another, which is empty")
+            job.out.print(Text(f"kept: table {one.name}; a new deployment makes another, which is empty"))
 
 
 def _show(out: Console, title: str, colour: str, held: Iterable[Held], template: dict[str, object]) -> None:
     grid = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     grid.add_column(no_wrap=True)
     for one in held:
-        grid.add_row(Text(f"  - {one.logical_id}", colour), comment_of(template, one.logical_id))
+        grid.add_row(Text(f"  - {one.logical_id}", colour), Text(escape(comment_of(template, one.logical_id))))
     if grid.row_count:
         out.print(Text(title, "bold"))
         out.print(grid)

@@ -27,13 +27,7 @@ _SIGNS = {
     Kind.MADE: ("+", "green"),
     Kind.CHANGED: ("~", "yellow"),
     Kind.REPLACED: ("!", "red"),
-    Kind.LEFT: ("-", "yellow"),
     Kind.DELETED: ("-", "red"),
-}
-_GRAVE = {
-    Kind.REPLACED: "is replaced by an empty one",
-    Kind.LEFT: "is no longer the program's; AWS keeps it with its documents",
-    Kind.DELETED: "is deleted with its documents",
 }
 
 
@@ -65,10 +59,18 @@ def show(plan: Plan, out: Console) -> None:
     _show_code(plan, out)
     for change in plan.changes:
         if change.is_grave:
-            perhaps = "" if change.is_certain else " perhaps"
-            told = f"{change.logical_id} ({change.name}){perhaps} {_GRAVE[change.kind]}"
-            out.print(Text.assemble(("table  ", "bold red"), (told, "red")))
+            out.print(Text.assemble(("table  ", "bold red"), (_grave(change), "red")))
     out.print(Text(summary(plan), "bold"))
+
+
+def _grave(change: Change) -> str:
+    """What becomes of a table's documents."""
+    perhaps = "" if change.is_certain else "perhaps "
+    if change.kind is Kind.REPLACED:
+        left = "AWS keeps the old one, with its documents" if change.is_kept else "its documents are deleted"
+        return f"{change.logical_id} is {perhaps}replaced by an empty one; {left}: {change.name}"
+    left = "AWS keeps it, with its documents" if change.is_kept else "it is deleted with its documents"
+    return f"{change.logical_id} is no longer the program's; {left}: {change.name}"
 
 
 def _section(out: Console, title: str, lines: Iterable[str]) -> None:
@@ -77,7 +79,7 @@ def _section(out: Console, title: str, lines: Iterable[str]) -> None:
     for line in lines:
         place, _, rest = line.partition(": ")
         has_place = re.fullmatch(r"[^\s:]+:[0-9]+", place)
-        grid.add_row(f"  {place if has_place else ''}", Text(escape(rest if has_place else line), "yellow"))
+        grid.add_row(Text(f"  {place if has_place else ''}"), Text(escape(rest if has_place else line), "yellow"))
     if grid.row_count:
         out.print(Text(title, "bold"))
         out.print(grid)
@@ -126,9 +128,9 @@ def _show_code(plan: Plan, out: Console) -> None:
     if plan.bucket_state is not State.READY:
         how = "private, encrypted, with TLS alone"
         done = "is made" if plan.bucket_state is State.MISSING else "is finished"
-        grid.add_row(Text("  + bucket", "green"), f"{plan.bucket.name} {done}: {how}")
+        grid.add_row(Text("  + bucket", "green"), Text(f"{plan.bucket.name} {done}: {how}"))
     for package in plan.uploads:
-        grid.add_row(Text("  + upload", "green"), f"{package.path.name}, {package.size / 1e6:.1f} MB")
+        grid.add_row(Text("  + upload", "green"), Text(f"{package.path.name}, {package.size / 1e6:.1f} MB"))
     if grid.row_count:
         out.print(Text("code", "bold"))
         out.print(grid)

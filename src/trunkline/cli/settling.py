@@ -16,7 +16,7 @@ from trunkline.aws.progress import Operation, since
 from trunkline.aws.stack import Stack, Standing
 from trunkline.cli.asking import ask
 from trunkline.cli.stopping import Interrupted
-from trunkline.cli.watching import failure, telling
+from trunkline.cli.watching import tell_failure, telling
 from trunkline.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def at_rest(job: Job, stack: Stack) -> Standing | None:
         job.out.print(f"it is in {standing.status}: what was begun before is awaited")
         standing, operation = followed(job, stack, standing.id)
         if operation.failed is not None:
-            job.out.print(failure(operation, {}, standing.reason))
+            tell_failure(job.out, operation, {}, standing.reason)
     return None if standing is not None and standing.status == _DELETED else standing
 
 
@@ -97,9 +97,9 @@ def _clear_away(job: Job, stack: Stack, standing: Standing) -> None:
     operation = Operation()
     operation.take(since(stack.events(standing.id)))
     job.out.print(f"it is in {standing.status}: its first deployment failed, so it can only be deleted")
-    job.out.print(failure(operation, template, standing.reason))
+    tell_failure(job.out, operation, template, standing.reason)
     for held in stack.resources():
-        job.out.print(f"  still there: {held.logical_id} ({held.name})")
+        job.out.print(Text(f"  still there: {held.logical_id} ({held.name})"))
     ask("Delete this stack, and make it anew?", job.out, yes=job.yes, otherwise="not deployed")
     deleted(job, stack, standing)
 
@@ -125,7 +125,7 @@ def failed(job: Job, operation: Operation, template: Mapping[str, Any], standing
     Raises:
         typer.Exit: always.
     """
-    job.out.print(failure(operation, template, standing.reason))
+    tell_failure(job.out, operation, template, standing.reason)
     advice = (_AFTER | _STUCK).get(standing.status, "its console says more").format(stack=job.stack)
     job.out.print(f"the stack is in {standing.status}: {advice}")
     raise typer.Exit(1)
@@ -147,7 +147,8 @@ def followed(
         with telling(job.out, total) as tell:
             return _watched(job, stack, stack_id, known, tell)
     except Interrupted as interrupted:
-        job.out.print(f"stopped waiting; what AWS has begun goes on. To see what becomes of it:\n  {job.again}")
+        job.out.print("stopped waiting; what AWS has begun goes on. To see what becomes of it:")
+        job.out.print(Text(f"  {job.again}"), soft_wrap=True)
         raise typer.Exit(128 + interrupted.args[0]) from None
 
 
@@ -155,5 +156,6 @@ def _watched(job: Job, stack: Stack, stack_id: str, known: str | None, tell: Tel
     try:
         return follow(stack, stack_id, known, tell)
     except Exception:
-        job.out.print(f"what AWS has begun goes on, whatever happens here. To see what becomes of it:\n  {job.again}")
+        job.out.print("what AWS has begun goes on, whatever happens here. To see what becomes of it:")
+        job.out.print(Text(f"  {job.again}"), soft_wrap=True)
         raise

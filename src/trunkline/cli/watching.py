@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.status import Status
 from rich.text import Text
 
@@ -16,7 +17,7 @@ from trunkline.aws.progress import Event, Operation
 from trunkline.aws.reading import comment_of
 from trunkline.log import escape
 
-__all__ = ["busy", "failure", "telling"]
+__all__ = ["busy", "tell_failure", "telling"]
 
 _WORDS = {"CREATE": "made", "UPDATE": "changed", "DELETE": "deleted", "IMPORT": "taken over"}
 _SHOWN = 3  # of what goes on at a time
@@ -70,16 +71,22 @@ def _going_on(operation: Operation, total: int, seconds: float, width: int) -> s
     return (shown if len(shown) <= room else f"{shown[: room - 3]}...") + behind
 
 
-def failure(operation: Operation, template: Mapping[str, Any], reason: str) -> Text:
-    """Why it failed: the reason of what failed first, in AWS's own words.
+def tell_failure(out: Console, operation: Operation, template: Mapping[str, Any], reason: str) -> None:
+    """Print why it failed: the reason of what failed first, in AWS's own words.
 
     Args:
         reason: CloudFormation's for the whole stack, for want of a better one.
     """
     first = operation.failed
     if first is None:
-        return Text.assemble(("failed: ", "bold red"), escape(operation.reason or reason or "AWS does not say why"))
-    what = f"{first.logical_id} ({first.type.removeprefix('AWS::')})"
+        _print_reason(out, Text("failed", "bold red"), operation.reason or reason or "AWS does not say why")
+        return
     comment = comment_of(template, first.logical_id)
-    about = f", {comment}" if comment else ""
-    return Text.assemble(("failed: ", "bold red"), (what, "bold"), f"{about}\n  ", escape(first.reason))
+    what = Text.assemble(("failed: ", "bold red"), (f"{first.logical_id} ({first.type.removeprefix('AWS::')})", "bold"))
+    _print_reason(out, what.append(f", {comment}" if comment else ""), first.reason)
+
+
+def _print_reason(out: Console, what: Text, reason: str) -> None:
+    """At a terminal each line of it is indented; elsewhere it is one line."""
+    out.print(what)
+    out.print(Padding(Text(escape(reason)), (0, 0, 0, 2)) if out.is_terminal else Text(f"  {escape(reason)}"))
