@@ -25,7 +25,7 @@ from trunkline.aws.template import BUCKET
 from trunkline.cli.asking import ask
 from trunkline.cli.planning import Plan, show
 from trunkline.cli.settling import Job, failed, followed, settled
-from trunkline.cli.watching import busy
+from trunkline.cli.watching import busy, tell_failure
 from trunkline.config import settings
 from trunkline.resources.loading import folder_of
 
@@ -116,6 +116,8 @@ class _Deployment:
         )
         if self.standing.status not in _DONE:
             failed(self.job, operation, self.made.template, self.standing)
+        if operation.failed is not None:  # what an update no longer needs could not be deleted
+            tell_failure(out, operation, plan.before, self.standing.reason)
         out.print(Text(f"deployed: {self.stack.name} is as the program says", "bold green"))
         self._tell_urls()
 

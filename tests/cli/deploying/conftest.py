@@ -151,7 +151,7 @@ class Deploying:
 
     def ended(self):
         """The same, of one that ends by itself."""
-        told, _ = self._process.communicate(timeout=10)
+        told, _ = self._process.communicate(timeout=30)
         return self._process.returncode, told
 
 

@@ -5,6 +5,7 @@ That AWS has no WebSocket Apis: it skips them. That those come about is not said
 
 import json
 import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -273,7 +274,7 @@ def test_tables_that_are_not_kept_go_with_their_stack(deploy, aws):
     assert aws.client("dynamodb").list_tables()["TableNames"] == []
 
 
-# What is refused.
+# What is refused, and what is described.
 
 
 @pytest.mark.parametrize("destroy", [(), ("--destroy",)])
@@ -339,3 +340,12 @@ def test_a_stack_has_a_name_that_cloudformation_takes(deploy):
         "trunkline: the stack's name is 'live_scores'; expected a letter, then letters, digits and '-', "
         "128 at most: --stack NAME"
     )
+
+
+def test_every_option_is_described(deploy):
+    told = deploy("--help", env={"COLUMNS": "200"})
+    text = (Path(__file__).parents[3] / "docs/reference/command-line.md").read_text()
+    described = text.split("\n## trunkline deploy\n")[1].split("\n## ")[0]
+    found = set(re.findall(r"(?<![\w-])--[a-z-]+", told))
+    assert len(found) > 15
+    assert [option for option in sorted(found) if f"`{option}`" not in described] == []

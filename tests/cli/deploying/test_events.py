@@ -10,6 +10,7 @@ import pytest
 import typer
 from rich.console import Console
 
+from trunkline.aws import following
 from trunkline.aws.account import Account, refusals
 from trunkline.aws.options import Options
 from trunkline.aws.stack import Stack
@@ -167,6 +168,21 @@ def test_interrupted_it_says_how_to_come_back_and_the_same_command_does(deployin
     ])  # fmt: skip
 
 
+def test_sigterm_ends_the_waiting_too(deploying, cloud):
+    cloud.changes, cloud.script = ADDED, CREATED[:]
+    cloud.held.clear()
+    running = deploying("chat.py", "--yes", env=cloud.environment)
+    running.says("  made     ChatRole")
+    assert running.stop(signal.SIGTERM)[0] == 143
+
+
+def test_a_terminal_says_what_goes_on_and_how_far_it_is(terminal, cloud):
+    cloud.changes, cloud.script = ADDED, CREATED[:]
+    code, told = terminal("chat.py", answers=["y"], env=cloud.environment)
+    assert code == 0
+    assert re.search(r"PeopleTable  \(1 of 3, 0:\d\d\)", told)
+
+
 def test_interrupted_at_the_question_nothing_is_left(terminal, cloud):
     cloud.changes = ADDED
     code, told = terminal("chat.py", answers=["\x03"], env=cloud.environment)
@@ -184,6 +200,29 @@ def test_a_template_that_cloudformation_does_not_take_is_an_error_and_nothing_is
     assert cloud.status == "DELETE_COMPLETE"
 
 
+def test_what_an_update_cannot_clear_away_is_told_and_the_update_is_done(deploy, cloud):
+    cloud.status, cloud.template = "CREATE_COMPLETE", TEMPLATE
+    cloud.event(NAME, STACK, "CREATE_COMPLETE")
+    cloud.changes = [
+        {
+            "Action": "Remove",
+            "LogicalResourceId": "PeopleTable",
+            "ResourceType": TABLE,
+            "PolicyAction": "Delete",
+            "PhysicalResourceId": "x-People",
+        }
+    ]
+    cloud.script = [UPDATED[0], ("UPDATE_COMPLETE", [("PeopleTable", TABLE, "DELETE_FAILED", "It is in use.")])]
+    told = deploy("chat.py", "--yes", env=cloud.environment)
+    assert "  - PeopleTable  the documents of people, chat.py:3\n" in told
+    assert "table  PeopleTable is no longer the program's; it is deleted with its documents: x-People\n" in told
+    assert told.splitlines()[-3:] == [
+        "failed: PeopleTable (DynamoDB::Table), the documents of people, chat.py:3",
+        "  It is in use.",
+        "deployed: trunkline-chat is as the program says",
+    ]
+
+
 # Its parts.
 
 
@@ -194,6 +233,7 @@ def job(cloud, monkeypatch):
         monkeypatch.setenv(name, value)
     session = boto3.Session("testing", "testing", region_name="eu-west-1")
     monkeypatch.setattr(Job, "open", lambda job: Stack(job.stack, Account("123456789012", "eu-west-1", session)))
+    monkeypatch.setattr(following, "_FIRST_SECONDS", 0.01)
     cloud.template = TEMPLATE
     out = Console(file=io.StringIO(), width=80, soft_wrap=True, highlight=False)
     return Job(("chat.py",), Options(), NAME, None, None, None, out, yes=True, again="trunkline deploy chat.py")
