@@ -152,3 +152,10 @@ async def test_denied_is_not_used(tmp_path):
         with pytest.raises(trunkline.PermissionDenied):
             await people.doc("a").get()
     assert usage.read_usage(tmp_path / "usage.json") == []
+
+
+async def test_a_store_whose_uses_are_noted_is_where_it_is(tmp_path):
+    (tmp_path / "chat.py").write_text('from trunkline import websocket\nsocket = websocket("socket")\n')
+    settings = Settings(record_usage=str(tmp_path / "usage.json"))
+    async with testing.node(tmp_path / "chat.py", store="sqlite:", settings=settings) as node:
+        assert node.running.store.file == tmp_path / ".trunkline" / "data.sqlite3"

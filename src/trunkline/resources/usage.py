@@ -98,6 +98,9 @@ class NotingStore:
         self._store = store
         self._usage = usage
 
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._store, name)  # such as where it is, for the banner
+
     async def open(self) -> None:
         """See `Store.open`."""
         await self._store.open()
