@@ -191,13 +191,6 @@ def test_at_a_terminal_somebody_is_asked_and_no_is_no(terminal, aws):
     assert aws.client("s3").list_buckets()["Buckets"] == []
 
 
-def test_at_a_terminal_yes_is_yes(terminal, aws):
-    code, told = terminal("chat.py", answers=["y"])
-    assert code == 0
-    assert told.count("Deploy this? [y/N]") == 1
-    assert status_of(aws) == "CREATE_COMPLETE"
-
-
 # The bucket.
 
 
@@ -320,18 +313,6 @@ def test_what_is_missing_of_an_account_is_one_line(deploy, aws, without, error):
     for name in without:
         del aws.environment[name]
     assert deploy("chat.py", "--yes", code=2) == f"trunkline: {error}"
-
-
-def test_a_profile_that_is_none_is_one_line(deploy):
-    told = deploy("chat.py", "--yes", "--profile", "none", code=2)
-    assert told.startswith("trunkline: The config profile (none) could not be found; ")
-
-
-def test_an_aws_that_cannot_be_reached_is_one_line(deploy, free_port):
-    told = deploy(
-        "chat.py", "--yes", code=2, env={"AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port}", "AWS_MAX_ATTEMPTS": "1"}
-    )
-    assert told == f'trunkline: AWS: Could not connect to the endpoint URL: "http://127.0.0.1:{free_port}/"'
 
 
 def test_a_stack_has_a_name_that_cloudformation_takes(deploy):

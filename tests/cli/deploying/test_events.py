@@ -176,10 +176,11 @@ def test_sigterm_ends_the_waiting_too(deploying, cloud):
     assert running.stop(signal.SIGTERM)[0] == 143
 
 
-def test_a_terminal_says_what_goes_on_and_how_far_it_is(terminal, cloud):
+def test_after_a_yes_a_terminal_says_what_goes_on_and_how_far_it_is(terminal, cloud):
     cloud.changes, cloud.script = ADDED, CREATED[:]
     code, told = terminal("chat.py", answers=["y"], env=cloud.environment)
     assert code == 0
+    assert told.count("Deploy this? [y/N]") == 1
     assert re.search(r"PeopleTable  \(1 of 3, 0:\d\d\)", told)
 
 
