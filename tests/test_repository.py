@@ -14,6 +14,7 @@ MIRRORED = ("model", "wire", "gateway", "resources", "stores")
 # A module whose test file has another name than its own.
 TESTED_ELSEWHERE = {
     "stores/memory.py": "tests/contracts/test_stores.py",
+    "stores/dynamodb_reading.py": "tests/stores/test_dynamodb.py",
     "model/tables.py": "tests/model/test_deployment.py",  # data without a line of code
     "functions/launcher.py": "tests/functions/test_pool.py",
     "functions/workers.py": "tests/functions/test_pool.py",

@@ -174,4 +174,4 @@ def _filled_in(name: str, program: AwsProgram) -> str:
 
 
 def _named(program: AwsProgram, logical_id: str) -> str:
-    return f"{program.name}-{logical_id}-{'x' * _RANDOM}"
+    return f"trunkline-{program.name}-{logical_id}-{'x' * _RANDOM}"

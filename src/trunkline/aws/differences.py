@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from trunkline.aws.program import AwsProgram, Route, Socket
+from trunkline.aws.program import AwsProgram, Route, Socket, Use
 from trunkline.model.api import DISCONNECT_ROUTE, Limits
 from trunkline.resources.permissions import Declared
 
@@ -76,9 +76,13 @@ def _route(route: Route) -> Iterator[_Told]:
 
 
 def _uses(socket: Socket, program: AwsProgram) -> Iterator[_Told]:
-    for use in sorted({use for function in program.functions for use in function.uses}):
+    for use in sorted({use for function in program.functions for use in function.uses}, key=_by_line):
         if (use.kind, use.name) == ("websocket", socket.name) and use.word in _OF_WORDS:
             yield use.where, _OF_WORDS[use.word]
+
+
+def _by_line(use: Use) -> tuple[str, int, str]:
+    return use.where.file, use.where.line, use.word
 
 
 def _settings(settings: Settings) -> Iterator[str]:

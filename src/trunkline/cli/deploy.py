@@ -14,6 +14,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from trunkline.cli.aws_options import (
+    Architecture,
+    DeleteTables,
+    Include,
+    Memory,
+    NoAccessLog,
+    PointInTimeRecovery,
+    Programs,
+    Python,
+    Rates,
+    Requirements,
+    Retention,
+    options_of,
+)
 from trunkline.cli.stopping import Interrupted
 
 if TYPE_CHECKING:
@@ -23,7 +37,7 @@ __all__ = ["deploy"]
 
 
 def deploy(
-    programs: Annotated[list[str], typer.Argument(metavar="PROGRAM", help="Python files or modules")],
+    programs: Programs,
     stack: Annotated[
         str | None, typer.Option(metavar="NAME", help="Name of the stack; default that of the program.")
     ] = None,
@@ -36,59 +50,28 @@ def deploy(
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Agree to the plan beforehand, for CI.")] = False,
     destroy: Annotated[bool, typer.Option("--destroy", help="Delete the stack; tables that it keeps stay.")] = False,
-    memory: Annotated[int, typer.Option(metavar="MB", help="Memory of each function.")] = 256,
-    architecture: Annotated[str, typer.Option(metavar="NAME", help="x86_64 or arm64.")] = "x86_64",
-    python: Annotated[
-        str, typer.Option(metavar="VERSION", help="Python of the functions, 3.11 to 3.13; default this one.")
-    ] = "",
-    requirements: Annotated[
-        str | None, typer.Option(metavar="FILE", help="What the program needs; default that of its project.")
-    ] = None,
-    include: Annotated[
-        list[str] | None,
-        typer.Option(metavar="PATTERN", help="Further files of its folder, such as words/*.txt; may be repeated."),
-    ] = None,
-    retention: Annotated[int, typer.Option(metavar="DAYS", help="How long logs are kept.")] = 30,
-    rate: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=PER_SECOND/BURST",
-            help="Rate of a socket or route, such as socket.chat=100/200; may be repeated.",
-        ),
-    ] = None,
-    point_in_time_recovery: Annotated[
-        bool, typer.Option("--point-in-time-recovery", help="Tables can be restored to any second of 35 days.")
-    ] = False,
-    delete_tables: Annotated[
-        bool, typer.Option("--delete-tables", help="Delete tables with their stack; default is to keep them.")
-    ] = False,
-    no_access_log: Annotated[
-        bool, typer.Option("--no-access-log", help="Log no line for each request to a socket.")
-    ] = False,
+    memory: Memory = 256,
+    architecture: Architecture = "x86_64",
+    python: Python = "",
+    requirements: Requirements = None,
+    include: Include = None,
+    retention: Retention = 30,
+    rate: Rates = None,
+    point_in_time_recovery: PointInTimeRecovery = False,
+    delete_tables: DeleteTables = False,
+    no_access_log: NoAccessLog = False,
 ) -> None:
     """Put a program on AWS: show the plan, ask, and do it."""
-    from trunkline.aws.lambda_platform import Platform
-    from trunkline.aws.options import Options
-    from trunkline.aws.package import PackageOptions
     from trunkline.aws.stack import check_name, default_name
     from trunkline.cli.deploying import deployed
     from trunkline.cli.destroying import destroyed
     from trunkline.cli.settling import Job
-    from trunkline.config import parse_rates
 
-    options = Options(
-        memory_mb=memory,
-        packages=PackageOptions(
-            Platform(python, architecture),
-            None if requirements is None else Path(requirements),
-            tuple(include or ()),
-        ),
-        retention_days=retention,
-        point_in_time_recovery=point_in_time_recovery,
-        keep_tables=not delete_tables,
-        rates=parse_rates("the command line", rate or []),
-        access_log=not no_access_log,
-    )
+    options = options_of(
+        memory=memory, architecture=architecture, python=python, requirements=requirements, include=include,
+        retention=retention, rate=rate, point_in_time_recovery=point_in_time_recovery, delete_tables=delete_tables,
+        no_access_log=no_access_log,
+    )  # fmt: skip
     out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
     job = Job(
         tuple(programs), options, check_name(stack or default_name(programs[0])), profile, region, bucket, out,

@@ -37,7 +37,8 @@ def run(
         str | None,
         typer.Option(
             metavar="URL",
-            help="Where documents live: sqlite:///FILE, dynamodb://REGION/PREFIX or memory:; default sqlite:, a file here.",
+            help="Where documents live: sqlite:///FILE, memory: or dynamodb://REGION/PREFIX; "
+            "default sqlite:, a file beside the program.",
         ),
     ] = None,
     web: Annotated[str | None, typer.Option(metavar="DIR", help="Folder of static files to serve.")] = None,

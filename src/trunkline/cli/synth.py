@@ -11,6 +11,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from trunkline.cli.aws_options import (
+    Architecture,
+    DeleteTables,
+    Include,
+    Memory,
+    NoAccessLog,
+    PointInTimeRecovery,
+    Programs,
+    Python,
+    Rates,
+    Requirements,
+    Retention,
+    options_of,
+)
 from trunkline.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -23,60 +37,28 @@ _PRINTED = "-"
 
 
 def synth(
-    programs: Annotated[list[str], typer.Argument(metavar="PROGRAM", help="Python files or modules")],
+    programs: Programs,
     output: Annotated[
         str, typer.Option(metavar="DIR", help="Folder to write to, or - to print the template alone.")
     ] = "build",
     as_json: Annotated[bool, typer.Option("--json", help="Write template.json in place of template.yaml.")] = False,
-    memory: Annotated[int, typer.Option(metavar="MB", help="Memory of each function.")] = 256,
-    architecture: Annotated[str, typer.Option(metavar="NAME", help="x86_64 or arm64.")] = "x86_64",
-    python: Annotated[
-        str, typer.Option(metavar="VERSION", help="Python of the functions, 3.11 to 3.13; default this one.")
-    ] = "",
-    requirements: Annotated[
-        str | None, typer.Option(metavar="FILE", help="What the program needs; default that of its project.")
-    ] = None,
-    include: Annotated[
-        list[str] | None,
-        typer.Option(metavar="PATTERN", help="Further files of its folder, such as words/*.txt; may be repeated."),
-    ] = None,
-    retention: Annotated[int, typer.Option(metavar="DAYS", help="How long logs are kept.")] = 30,
-    rate: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=PER_SECOND/BURST",
-            help="Rate of a socket or route, such as socket.chat=100/200; may be repeated.",
-        ),
-    ] = None,
-    point_in_time_recovery: Annotated[
-        bool, typer.Option("--point-in-time-recovery", help="Tables can be restored to any second of 35 days.")
-    ] = False,
-    delete_tables: Annotated[
-        bool, typer.Option("--delete-tables", help="Delete tables with their stack; default is to keep them.")
-    ] = False,
-    no_access_log: Annotated[
-        bool, typer.Option("--no-access-log", help="Log no line for each request to a socket.")
-    ] = False,
+    memory: Memory = 256,
+    architecture: Architecture = "x86_64",
+    python: Python = "",
+    requirements: Requirements = None,
+    include: Include = None,
+    retention: Retention = 30,
+    rate: Rates = None,
+    point_in_time_recovery: PointInTimeRecovery = False,
+    delete_tables: DeleteTables = False,
+    no_access_log: NoAccessLog = False,
 ) -> None:
     """Write a program as a CloudFormation template, with the code of its functions."""
-    from trunkline.aws.lambda_platform import Platform
-    from trunkline.aws.options import Options
-    from trunkline.aws.package import PackageOptions
-    from trunkline.config import parse_rates
-
-    options = Options(
-        memory_mb=memory,
-        packages=PackageOptions(
-            Platform(python, architecture),
-            None if requirements is None else Path(requirements),
-            tuple(include or ()),
-        ),
-        retention_days=retention,
-        point_in_time_recovery=point_in_time_recovery,
-        keep_tables=not delete_tables,
-        rates=parse_rates("the command line", rate or []),
-        access_log=not no_access_log,
-    )
+    options = options_of(
+        memory=memory, architecture=architecture, python=python, requirements=requirements, include=include,
+        retention=retention, rate=rate, point_in_time_recovery=point_in_time_recovery, delete_tables=delete_tables,
+        no_access_log=no_access_log,
+    )  # fmt: skip
     if output == _PRINTED:
         _print(programs, options, as_json=as_json)
     else:
