@@ -433,7 +433,9 @@ async def test_the_state_of_what_has_no_file_is_in_the_working_directory(write, 
 
 
 async def test_a_store_that_is_none_is_refused():
-    with pytest.raises(ConfigurationError, match="expected memory:, sqlite:, sqlite:///FILE or dynamodb://REGION/PREFIX"):
+    with pytest.raises(
+        ConfigurationError, match="expected memory:, sqlite:, sqlite:///FILE or dynamodb://REGION/PREFIX"
+    ):
         async with trunkline.open([websocket("socket")], store="papyrus:"):
             raise AssertionError
 
