@@ -210,7 +210,10 @@ def test_without_a_terminal_the_packages_that_a_template_needs_are_told_and_the_
     application, run_trunkline, tmp_path
 ):
     application.write_text(application.read_text() + textwrap.indent(textwrap.dedent(TABLE), "  "))
-    running = run_trunkline(application, env={"XDG_CACHE_HOME": str(tmp_path / "cache")})
+    hiding = tmp_path / "hiding"
+    hiding.mkdir()
+    (hiding / "sitecustomize.py").write_text("import sys\nsys.modules['moto'] = None  # as where it is not installed\n")
+    running = run_trunkline(application, env={"XDG_CACHE_HOME": str(tmp_path / "cache"), "PYTHONPATH": str(hiding)})
     told = next(line for line in running.banner if line.startswith("not here: "))
     assert f"npm install --prefix {tmp_path}/cache/trunkline/node dynalite@" in told
     assert any(line.startswith("dynamodb | the tables need a DynamoDB") for line in running.banner)
