@@ -99,7 +99,11 @@ def main() -> int:
             Part("pages", ["tests/docs", "examples"]),
             Part("connect", [CONNECT]),
         ],
-        [Part("commands", ["tests/cli"], (CONNECT,)), Part("processes", ["tests/end_to_end"], ALONE)],
+        [
+            Part("commands", ["tests/cli"], (CONNECT,)),
+            Part("processes", ["tests/end_to_end"], ALONE),
+            Part("stores", ROOMS["stores"]),
+        ],
     ]
     threads = [threading.Thread(target=lane, args=(parts, failed)) for parts in lanes]
     for thread in threads:
@@ -109,7 +113,6 @@ def main() -> int:
     lane(
         [
             Part("gateway", ROOMS["gateway"]),
-            Part("stores", ROOMS["stores"]),
             Part("alone", [*ALONE, "tests/stress"]),
         ],
         failed,
