@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shlex
 import signal
 import sys
 import textwrap
@@ -278,7 +279,7 @@ def test_a_function_whose_requirements_are_not_installed_says_what_to_do(applica
         client.send("hello")
         hint = next(line for line in running._lines() if line.startswith("Talk | sam build would install "))
     assert "code/requirements.txt; here, `trunkline run ... --install` does, and so does `" in hint
-    assert f"{sys.executable} -m pip install --target {tmp_path}/cache/trunkline/python/" in hint
+    assert f"{shlex.quote(sys.executable)} -m pip install --target {tmp_path}/cache/trunkline/python/" in hint
     assert "No module named 'left_over_of_nobody'" in running.stop()[2]
 
 

@@ -246,7 +246,9 @@ def test_what_leaves_while_it_begins_is_told_where_the_emulator_is_silent(both, 
     assert json.loads(ours[0]) == {"errorType": "Runtime.ExitError", "errorMessage": told}
 
 
-BOOTSTRAP = f"""#!{sys.executable}
+BOOTSTRAP = f"""#!/bin/sh
+'''exec' "{sys.executable}" "$0" "$@"  # its path may have a space, which a first line cannot
+' '''
 import os
 from http.client import HTTPConnection
 

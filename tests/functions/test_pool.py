@@ -220,7 +220,9 @@ async def test_a_function_with_the_least_memory_may_have_awss_packages_and_threa
     assert await ask(functions(inline=text, memory_mb=128, runtime="nodejs24.x")) == (None, "ok")
 
 
-BOOTSTRAP = f"""#!{sys.executable}
+BOOTSTRAP = f"""#!/bin/sh
+'''exec' "{sys.executable}" "$0" "$@"  # its path may have a space, which a first line cannot
+' '''
 import json, os
 from http.client import HTTPConnection
 

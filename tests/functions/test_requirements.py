@@ -1,6 +1,7 @@
 """The packages that functions in Python name in a requirements.txt: what is missing, and how it is installed."""
 
 import importlib
+import shlex
 import subprocess
 import sys
 import zipfile
@@ -155,7 +156,7 @@ def test_what_is_installed_is_found_and_not_missing_again(function, wheel, monke
 def test_the_command_that_is_told_does_the_same(function, wheel):
     given = function(wheel)
     (needed,) = missing_requirements([given])
-    assert needed.command.startswith(f"{sys.executable} -m pip install --target {needed.folder} -r ")
+    assert needed.command.startswith(f"{shlex.quote(sys.executable)} -m pip install --target {needed.folder} -r ")
     subprocess.run(f"{needed.command} --quiet --disable-pip-version-check", shell=True, check=True)  # noqa: S602
     assert packages_of(given) == needed.folder
 
