@@ -1,11 +1,8 @@
 """What a program is on AWS."""
 
-import sys
-import textwrap
-
 import pytest
 
-from trunkline.aws.program import Authorizer, Names, Route, Use, aws_program
+from trunkline.aws.program import Authorizer, Names, Route, Use
 from trunkline.errors import ConfigurationError, DeclarationError
 from trunkline.resources.permissions import Declared
 
@@ -42,27 +39,8 @@ more = people.allow("writing")
 
 
 @pytest.fixture
-def program(tmp_path, monkeypatch):
-    """Loads files that are written into a folder of their own."""
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    monkeypatch.chdir(tmp_path)
-    known = set(sys.modules)
-
-    def load(*programs, **files):
-        for name, text in files.items():
-            file = tmp_path / f"{name.replace('__', '/')}.py"
-            file.parent.mkdir(exist_ok=True)
-            file.write_text(textwrap.dedent(text))
-        return aws_program(programs or [f"{name}.py" for name in files])
-
-    yield load
-    for name in set(sys.modules) - known:
-        del sys.modules[name]
-
-
-@pytest.fixture
-def both(program):
-    return program("chat.py", "admin.py", chat=CHAT, admin=ADMIN, shared=SHARED)
+def both(on_aws):
+    return on_aws("chat.py", "admin.py", chat=CHAT, admin=ADMIN, shared=SHARED)
 
 
 def test_each_file_is_a_function_of_its_own(both):
@@ -101,33 +79,33 @@ def test_each_collection_is_a_table(both):
     ]  # fmt: skip
 
 
-def test_a_program_may_be_a_module(program):
-    found = program("app.chat", app__chat=CHAT.replace("from shared import people\n", ""))
+def test_a_program_may_be_a_module(on_aws):
+    found = on_aws("app.chat", app__chat=CHAT.replace("from shared import people\n", ""))
     assert (found.name, found.functions[0].name, found.functions[0].program) == ("chat", "Chat", "app.chat")
     assert str(found.sockets[0].where) == "app/chat.py:3"
 
 
-def test_a_handler_of_an_imported_module_is_the_functions_that_imports_it(program):
+def test_a_handler_of_an_imported_module_is_the_functions_that_imports_it(on_aws):
     imported = 'from trunkline import websocket\ns = websocket("s")\n@s.on("message")\nasync def f(ctx): ...\n'
-    found = program("chat.py", chat="import routes", routes=imported)
+    found = on_aws("chat.py", chat="import routes", routes=imported)
     assert found.sockets[0].routes == (Route("$default", "Chat", Declared("routes.py", 3)),)
 
 
-def test_a_file_without_a_handler_is_refused(program):
+def test_a_file_without_a_handler_is_refused(on_aws):
     with pytest.raises(ConfigurationError, match=r"^idle\.py declares no handler, so no event would ever start it"):
-        program("chat.py", "idle.py", chat=CHAT, shared=SHARED, idle="x = 1")
+        on_aws("chat.py", "idle.py", chat=CHAT, shared=SHARED, idle="x = 1")
 
 
-def test_a_socket_without_a_handler_is_refused_with_its_line(program):
+def test_a_socket_without_a_handler_is_refused_with_its_line(on_aws):
     with pytest.raises(DeclarationError, match=r"chat\.py:2: websocket\('s'\) has no handler"):
-        program(chat='from trunkline import websocket\ns = websocket("s")\n')
+        on_aws(chat='from trunkline import websocket\ns = websocket("s")\n')
 
 
-def test_a_file_outside_the_folder_of_the_first_is_refused(program, tmp_path_factory):
+def test_a_file_outside_the_folder_of_the_first_is_refused(on_aws, tmp_path_factory):
     other = tmp_path_factory.mktemp("other") / "other.py"
     other.write_text("x = 1")
     with pytest.raises(ConfigurationError, match=r"other\.py is outside of .*, where the rest of the program is"):
-        program("chat.py", str(other), chat=CHAT, shared=SHARED)
+        on_aws("chat.py", str(other), chat=CHAT, shared=SHARED)
 
 
 def test_logical_ids_are_read_like_names_and_are_all_different():
@@ -136,9 +114,9 @@ def test_logical_ids_are_read_like_names_and_are_all_different():
     assert found == ["LiveScores", "LiveScores2", "LiveScores3", "ChatRoom", "Unnamed", "2nd", "Unnamed2"]
 
 
-def test_a_socket_may_be_called_as_its_file_and_its_collection_are(program):
+def test_a_socket_may_be_called_as_its_file_and_its_collection_are(on_aws):
     chat = 'from trunkline import collection, websocket\nc = collection("chat")\ns = websocket("chat")\n'
-    found = program("chat.py", chat=f'{chat}@s.on("message")\nasync def f(ctx): ...\n')
+    found = on_aws("chat.py", chat=f'{chat}@s.on("message")\nasync def f(ctx): ...\n')
     assert (found.functions[0].name, found.sockets[0].logical_id, found.tables[0].logical_id) == (
         "Chat", "Chat", "ChatTable",
     )  # fmt: skip

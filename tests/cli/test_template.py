@@ -78,8 +78,7 @@ def test_a_parameter_is_given(application, run_trunkline):
     assert said(run_trunkline(application, "--parameter", "Word=second"), "hello") == "second hello"
 
 
-def test_a_change_of_its_code_is_taken_up_by_the_next_invocation(application, run_trunkline):
-    running = run_trunkline(application)
+def its_code_is_followed(application, running):
     with connect(running.url("socket")) as client:
         client.send("one")
         assert client.recv(timeout=20) == "first one"
@@ -88,6 +87,11 @@ def test_a_change_of_its_code_is_taken_up_by_the_next_invocation(application, ru
         running.says("app.py changed: Talk run anew")
         client.send("two")
         assert client.recv(timeout=20) == "new two"
+
+
+def test_a_change_of_its_code_is_taken_up_by_the_next_invocation(application, run_trunkline):
+    running = run_trunkline(application)
+    its_code_is_followed(application, running)
 
 
 def test_code_above_the_template_is_run_and_followed_where_its_folder_is_named(application, run_trunkline):
@@ -96,14 +100,7 @@ def test_code_above_the_template_is_run_and_followed_where_its_folder_is_named(a
     template = folder / "template.yaml"
     template.write_text(application.read_text().replace("CodeUri: code/", "CodeUri: ../code"))
     running = run_trunkline(template, "--code-root", application.parent)
-    with connect(running.url("socket")) as client:
-        client.send("one")
-        assert client.recv(timeout=20) == "first one"
-        code = application.parent / "code" / "app.py"
-        code.write_text(code.read_text().replace("os.environ['WORD']", "'new'"))
-        running.says("app.py changed: Talk run anew")
-        client.send("two")
-        assert client.recv(timeout=20) == "new two"
+    its_code_is_followed(application, running)
 
 
 def test_what_another_stack_exports_is_given(application, run_trunkline):
