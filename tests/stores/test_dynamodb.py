@@ -9,6 +9,7 @@ import pytest
 
 from trunkline import clock
 from trunkline.errors import AlreadyExists, ConfigurationError, Conflict, InvalidDocument, StoreUnavailable
+from trunkline.functions.dynamodb_server import DynamoServer, choose_server
 from trunkline.stores import open_store
 from trunkline.stores.base import Filter
 from trunkline.stores.dynamodb import DynamoStore
@@ -24,6 +25,14 @@ def store(dynamodb_store, tmp_path):
     asyncio.run(store.open())
     yield store
     asyncio.run(store.close())
+
+
+@pytest.fixture(scope="module")
+def moto():
+    """URL of another DynamoDB: it has what dynalite lacks."""
+    server = DynamoServer(*choose_server(None, [], "moto"))
+    yield server.url()
+    server.close()
 
 
 class Requests:
@@ -333,6 +342,22 @@ async def test_a_conflict_says_what_is_there(dynamodb_says):
     dynamodb_says((400, {"__type": "x#ConditionalCheckFailedException", "message": "no"}))
     with pytest.raises(Conflict, match="^x/1 does not exist, or is at another version; expected version 5$"):
         await store.put(("x",), "1", 1, if_version=5)
+    await store.close()
+
+
+async def test_a_conflict_says_what_is_there_in_a_dynamodb_that_tells_it(moto, tmp_path):
+    """dynalite does not."""
+    store = open_store(f"dynamodb://us-east-1/told-?endpoint={moto}", tmp_path, ["x"])
+    await store.open()
+    first = await store.put(("x",), "1", 1)
+    with pytest.raises(AlreadyExists, match="^x/1 exists already$"):
+        await store.put(("x",), "1", 2, create=True)
+    with pytest.raises(Conflict, match=f"^x/1 is at version {first}; expected version {first + 1}$"):
+        await store.put(("x",), "1", 2, if_version=first + 1)
+    await store.put(("x",), "2", 1, expires_at=clock.now() - 1)
+    with pytest.raises(Conflict, match="^x/2 does not exist; expected version 5$"):
+        await store.put(("x",), "2", 2, if_version=5)
+    assert (await store.get(("x",), "1")).value == 1
     await store.close()
 
 

@@ -158,16 +158,16 @@ class DynamoClient:
         try:
             yield
         except exceptions.ClientError as error:
-            raise self._refused(operation, table, error.response) from error
-        except exceptions.NoCredentialsError as error:
-            raise StoreUnavailable(f"{self.name}: {_NO_CREDENTIALS}") from error
+            raise self._refused(operation, table, error.response) from None
+        except exceptions.NoCredentialsError:
+            raise StoreUnavailable(f"{self.name}: {_NO_CREDENTIALS}") from None
         except exceptions.ConnectionError as error:
-            raise StoreUnavailable(f"{self.name} does not answer: {error}") from error
+            raise StoreUnavailable(f"{self.name} does not answer: {error}") from None
         except exceptions.HTTPClientError as error:
             perhaps = _PERHAPS if operation in _WRITES else ""
-            raise StoreUnavailable(f"{self.name}, table {table}, {operation}: {error}{perhaps}") from error
+            raise StoreUnavailable(f"{self.name}, table {table}, {operation}: {error}{perhaps}") from None
         except exceptions.BotoCoreError as error:
-            raise StoreUnavailable(f"{self.name}, table {table}, {operation}: {error}") from error
+            raise StoreUnavailable(f"{self.name}, table {table}, {operation}: {error}") from None
 
     def _refused(self, operation: str, table: str, response: Mapping[str, Any]) -> Exception:
         code, text = response["Error"].get("Code", ""), response["Error"].get("Message", "")
