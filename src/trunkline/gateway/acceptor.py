@@ -111,9 +111,11 @@ class Acceptor(asyncio.BufferedProtocol):
     def _most_of(self, target: bytes) -> int:
         """How long a body may be. Functions, which are of this machine, may hand each other more than a message."""
         gateway = self._gateway
-        of_here = gateway.admission.loopback and is_loopback(self._peer) and not gateway.admission.is_proxy(self._peer)
-        may = self._upgrades and gateway.invocations is not None and of_here
-        return limits.INVOKE_BYTES if may and is_invocation(target.decode("latin-1")) else limits.MESSAGE_BYTES
+        if gateway.invocations is None or not self._upgrades or not is_invocation(target.decode("latin-1")):
+            return limits.MESSAGE_BYTES
+        rules = gateway.admission
+        of_here = rules.loopback and is_loopback(self._peer) and not rules.is_proxy(self._peer)
+        return limits.INVOKE_BYTES if of_here else limits.MESSAGE_BYTES
 
     def pause_writing(self) -> None:
         """It does not read: the next answer waits."""
