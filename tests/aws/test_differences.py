@@ -40,7 +40,10 @@ SAYS = [
     ("live.py:4", "websocket('live') is ordered, which API Gateway knows nothing of"),
     ("live.py:4", "websocket('live') lowers idle_seconds to 60; API Gateway has 600 for everybody"),
     ("live.py:4", "websocket('live'): a page of any site may connect; API Gateway does not look at Origin"),
-    ("live.py:4", "send() is True once API Gateway took it, which promises no order between two messages"),
+    (
+        "live.py:4",
+        "send() is True once API Gateway took it, which promises no order between two messages; a client that reads slowly is Throttled after pauses, not SlowConsumer at once",
+    ),
     ("live.py:5", "API Gateway closes with 1000, whatever code and reason close() is given"),
     ("live.py:7", "route 'a b' may be refused by API Gateway"),
     ("live.py:10", "a disconnect handler is best effort on AWS: it may never run for a connection"),
@@ -69,7 +72,7 @@ def test_each_is_named_with_the_line_that_touches_it(told):
 
 def test_a_program_that_touches_little_is_told_little(told):
     assert [re.sub(r":.*", "", line.partition(": ")[2]) for line in told(LITTLE)] == [
-        "websocket('live')", "send() is True once API Gateway took it, which promises no order between two messages",
+        "websocket('live')", "send() is True once API Gateway took it, which promises no order between two messages; a client that reads slowly is Throttled after pauses, not SlowConsumer at once",
     ]  # fmt: skip
 
 

@@ -130,7 +130,7 @@ def test_what_aws_does_otherwise_goes_to_standard_error(synth):
     _, out, err = synth("admin.py", "--output", "-")
     assert err.splitlines() == [
         f"admin.py:3: websocket('admin'): {ANY_SITE}",
-        "admin.py:3: send() is True once API Gateway took it, which promises no order between two messages",
+        "admin.py:3: send() is True once API Gateway took it, which promises no order between two messages; a client that reads slowly is Throttled after pauses, not SlowConsumer at once",
     ]
     assert out.startswith("AWSTemplateFormatVersion")
 

@@ -33,7 +33,10 @@ _LIFESPAN = (
 )
 _OF_WORDS = {
     "closing": "API Gateway closes with 1000, whatever code and reason close() is given",
-    "sending": "send() is True once API Gateway took it, which promises no order between two messages",
+    "sending": (
+        "send() is True once API Gateway took it, which promises no order between two messages; a client that reads "
+        "slowly is Throttled after pauses, not SlowConsumer at once"
+    ),
 }
 _IGNORED = ("max_connections", "max_per_address", "trust_proxy")
 
