@@ -1,6 +1,9 @@
 /* The load generator: one process, one thread, epoll; every byte stays on 127.0.0.1.
  *
  *     load echo port=P connections=100 depth=1      messages go out, come back, are compared, go out again
+ *     load flood port=P connections=100 depth=16    the same with one message in flight on each connection until the warm-up
+ *                                                   is over and `depth` from then on; frames of AWS's error are counted as
+ *                                                   refused, and a server that is silent is waited for
  *     load pace port=P connections=10 rate=200      a message each 1/rate seconds, on one connection after another, however
  *                                                   long the answers take; latencies are counted from when it was due
  *     load fan port=P connections=1000 senders=1    each message must reach every other connection before its
@@ -13,7 +16,8 @@
  *     load idle port=P connections=1000             opens, prints, and holds until its standard input ends
  *
  * It prints one line of JSON: the rate, latencies, and the share of a CPU that itself and the process `server=PID`
- * with its children used in the measured time. A wrong byte, a closed connection or ten seconds of silence end it with an error.
+ * with its children used in the measured time. A wrong byte, a closed connection or, but for `flood`, ten seconds of silence
+ * end it with an error.
  */
 #include "sockets.h"
 
@@ -25,6 +29,7 @@
 #define MAX_SENDERS 100
 #define SEQUENCES 100 /* a message of `fan` carries two digits of sender and two of sequence */
 #define SILENCE_MS 10000
+#define LOOK_MS 100 /* flood: how often the time is looked at while nothing comes */
 #define SETTLE_NS 300000000u /* a server may answer 101 before it has put the connection on its list */
 
 #define ID_BYTES 64
@@ -66,6 +71,9 @@ static size_t text_size, frame_size;
 static uint64_t *sent_at; /* echo: [number * depth + message % depth]; fan: [sender * SEQUENCES + sequence] */
 static int *reached;      /* fan: how many connections a message has reached, in the same order */
 static uint64_t count, turn; /* messages or deliveries; when the read at hand began */
+static uint64_t refused;     /* flood: messages whose answer was AWS's error */
+static unsigned in_flight;   /* echo: messages on each connection whose answer has not come */
+static int is_patient;       /* flood: silence is not an error */
 
 static void ignore_message(Connection *connection, const unsigned char *text, size_t size) {
     (void)connection, (void)text, (void)size;
@@ -144,11 +152,12 @@ static void report(Sample start, uint64_t counted) {
     Sample end = sample(counted);
     double wall = (double)(end.time - start.time), n = (double)(end.count - start.count);
     double server = (double)(end.server_cpu - start.server_cpu);
-    if (n == 0) die("nothing came in %.1f seconds", wall / 1e9);
+    if (n == 0 && !is_patient) die("nothing came in %.1f seconds", wall / 1e9);
+    double each = n ? n : 1;
     printf("{\"count\": %.0f, \"seconds\": %.4f, \"rate\": %.2f, \"us\": %.4f, \"generator_cpu\": %.4f, "
-           "\"server_cpu\": %.4f, \"server_us\": %.4f, \"p50_us\": %.1f, \"p99_us\": %.1f}\n",
-           n, wall / 1e9, n / wall * 1e9, wall / n / 1e3, (double)(end.cpu - start.cpu) / wall, server / wall,
-           server / n / 1e3, percentile(0.5), percentile(0.99));
+           "\"server_cpu\": %.4f, \"server_us\": %.4f, \"p50_us\": %.1f, \"p99_us\": %.1f, \"refused\": %llu}\n",
+           n, wall / 1e9, n / wall * 1e9, wall / each / 1e3, (double)(end.cpu - start.cpu) / wall, server / wall,
+           server / each / 1e3, percentile(0.5), percentile(0.99), (unsigned long long)refused);
     fflush(stdout);
 }
 
@@ -270,8 +279,9 @@ static void readable(Connection *connection) {
 
 static void turn_once(void) {
     struct epoll_event events[EVENTS];
-    int ready = epoll_wait(epoll_fd, events, EVENTS, SILENCE_MS);
-    if (ready == 0) die("%d seconds of silence; %d of %d connections open", SILENCE_MS / 1000, opened, option.connections);
+    int ready = epoll_wait(epoll_fd, events, EVENTS, is_patient ? LOOK_MS : SILENCE_MS);
+    if (ready == 0 && !is_patient)
+        die("%d seconds of silence; %d of %d connections open", SILENCE_MS / 1000, opened, option.connections);
     for (int i = 0; i < ready; i++) {
         Connection *connection = connections[events[i].data.fd];
         turn = now_ns();
@@ -297,20 +307,33 @@ static void echo_send(Connection *connection, unsigned messages) {
     write_all(connection->fd, frame, messages * frame_size);
 }
 
-static void echo_message(Connection *connection, const unsigned char *text, size_t size) {
-    if (size != text_size || memcmp(text, option.text, size) != 0) die("a wrong echo: %.*s", (int)size, text);
+static void echo_answered(Connection *connection) {
     uint64_t *ring = sent_at + (size_t)connection->number * (size_t)option.depth;
     if (connection->received == connection->sent) die("an echo too many for connection %d", connection->number);
     record(turn - ring[connection->received++ % (unsigned)option.depth]);
+}
+
+static void echo_message(Connection *connection, const unsigned char *text, size_t size) {
+    if (size != text_size || memcmp(text, option.text, size) != 0) die("a wrong echo: %.*s", (int)size, text);
+    echo_answered(connection);
     count++;
 }
 
-static void echo_start(void) {
-    for (int i = 0; i < option.connections; i++) echo_send(connections[descriptors[i]], (unsigned)option.depth);
+static void echo_answer(Connection *connection) {
+    echo_send(connection, in_flight - (connection->sent - connection->received));
 }
 
-static void echo_answer(Connection *connection) {
-    echo_send(connection, (unsigned)option.depth - (connection->sent - connection->received));
+static void echo_start(void) {
+    for (int i = 0; i < option.connections; i++) echo_answer(connections[descriptors[i]]);
+}
+
+static void flood_message(Connection *connection, const unsigned char *text, size_t size) {
+    if (memmem(text, size, "\"message\":", 10) != NULL && memmem(text, size, "\"requestId\":", 12) != NULL) {
+        echo_answered(connection);
+        refused++;
+    } else {
+        echo_message(connection, text, size);
+    }
 }
 
 /* Pace: a message when it is due, and not when the last one was answered, so that a slow server is not spared. */
@@ -454,31 +477,50 @@ static Connection *new_caller(int number, const char *id) {
 
 /* Modes. */
 
+static void warm_up(void) {
+    uint64_t end_at = now_ns() + (uint64_t)(option.warmup * 1e9);
+    while (now_ns() < end_at) turn_once();
+}
+
 static void measure(void) {
-    uint64_t start = now_ns(), begin_at = start + (uint64_t)(option.warmup * 1e9);
-    while (now_ns() < begin_at) turn_once();
     memset(latencies, 0, sizeof latencies);
+    refused = 0;
     Sample first = sample(count);
     uint64_t end_at = first.time + (uint64_t)(option.seconds * 1e9);
     while (now_ns() < end_at) turn_once();
     report(first, count);
 }
 
-static void run_traffic(void (*start)(void), size_t slots) {
+static void start_traffic(void (*start)(void), size_t slots) {
     struct timespec settle = {.tv_nsec = SETTLE_NS};
     sent_at = calloc(slots, sizeof *sent_at);
     reached = calloc(slots, sizeof *reached);
     open_all();
     nanosleep(&settle, NULL);
-    memset(latencies, 0, sizeof latencies);
     start();
+    warm_up();
+}
+
+static void run_traffic(void (*start)(void), size_t slots) {
+    start_traffic(start, slots);
     measure();
 }
 
 static void run_echo(void) {
     on_message = echo_message;
     after_read = echo_answer;
+    in_flight = (unsigned)option.depth;
     run_traffic(echo_start, (size_t)option.connections * (size_t)option.depth);
+}
+
+static void run_flood(void) {
+    on_message = flood_message;
+    after_read = echo_answer;
+    is_patient = in_flight = 1;
+    start_traffic(echo_start, (size_t)option.connections * (size_t)option.depth);
+    in_flight = (unsigned)option.depth;
+    echo_start();
+    measure();
 }
 
 static void run_pace(void) {
@@ -499,6 +541,7 @@ static void run_post(void) {
         callers[i] = new_caller(i, option.ids ? connections[descriptors[target]]->id : "R0oXAdfD0kwCH6w%3D");
     }
     for (int i = 0; i < option.callers; i++) post(callers[i]);
+    warm_up();
     measure();
 }
 
@@ -552,7 +595,7 @@ static void check(void) {
 }
 
 int main(int words, char **word) {
-    if (words < 2) die("usage: load echo|pace|fan|connect|post|idle name=value...");
+    if (words < 2) die("usage: load echo|flood|pace|fan|connect|post|idle name=value...");
     for (int i = 2; i < words; i++) parse(word[i]);
     check();
     alarm((unsigned)option.limit);
@@ -562,6 +605,7 @@ int main(int words, char **word) {
     descriptors = calloc((size_t)option.connections, sizeof *descriptors);
     build_message();
     if (strcmp(word[1], "echo") == 0) run_echo();
+    else if (strcmp(word[1], "flood") == 0) run_flood();
     else if (strcmp(word[1], "pace") == 0) run_pace();
     else if (strcmp(word[1], "fan") == 0) run_fan();
     else if (strcmp(word[1], "connect") == 0) run_connect();

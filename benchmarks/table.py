@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,10 +34,10 @@ class Result:
 
     @property
     def ratio(self) -> float | None:
-        """Ours by the reference's, the median of the rounds."""
+        """Ours by the reference's, the median of the rounds; infinite against a reference that did nothing."""
         if not self.reference:
             return None
-        return median(a.value / b.value for a, b in zip(self.ours, self.reference, strict=True))
+        return median(_ratio(a.value, b.value) for a, b in zip(self.ours, self.reference, strict=True))
 
     @property
     def judged(self) -> float:
@@ -69,6 +70,10 @@ class Result:
         return self.judged <= bound if self.workload.lower_is_better else self.judged >= bound
 
 
+def _ratio(ours: float, reference: float) -> float:
+    return ours / reference if reference else math.inf
+
+
 def show(results: Sequence[Result], rounds: int) -> None:
     """Print the table in a terminal."""
     table = Table(title=f"Trunkline, medians of {rounds} rounds", title_justify="left", box=box.SIMPLE_HEAD)
@@ -97,7 +102,7 @@ def _cells(result: Result) -> tuple[str, ...]:
         f"{workload.title} ({workload.unit})",
         _number(_value(result.ours)),
         reference,
-        "" if result.ratio is None else f"{result.ratio:.2f}",
+        "" if result.ratio is None else _times(result.ratio),
         _bound(result, row.gate),
         _bound(result, row.goal),
         result.passes,
@@ -136,6 +141,10 @@ def _value(measured: Sequence[Measured]) -> float:
 
 def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
+
+
+def _times(ratio: float) -> str:
+    return "∞" if math.isinf(ratio) else _number(ratio)
 
 
 def _coloured(passes: str) -> str:

@@ -133,6 +133,22 @@ def invocations(function: str, *, connections: int) -> Measure:
     return measure
 
 
+def flood(function: str, *, connections: int, depth: int) -> Measure:
+    """Messages per second that a function of a template answers when many come at once.
+
+    Both are warm: one message is in flight on each connection until the warm-up is over, `depth` from then on. Answers
+    that are AWS's error are not counted. It takes ten seconds at least, because a server that has collapsed may rise again.
+    """
+
+    def measure(server: Server, seconds: float) -> Measured:
+        options = {"connections": connections, "concurrency": 1, "depth": depth, "warmup": 3 + connections / 40}
+        with running(server) as process:
+            text = text_for(function)
+            return _measured(load("flood", process, text=text, seconds=max(seconds, 10), **options), "rate")
+
+    return measure
+
+
 def latency(function: str, key: str) -> Measure:
     """Milliseconds from when one of 200 messages a second was due until its answer: "p50_us" or "p99_us"."""
 
@@ -237,7 +253,11 @@ WORKLOADS = (
     ),
     Workload(
         "template-node-100", "template, a Node function, 100 connections", "msg/s",
-        invocations("node", connections=100), template(), (Row(OFFLINE, None, 10), Row(IN_PROCESS, None, None)),
+        invocations("node", connections=100), template(), (Row(OFFLINE, None, 1), Row(IN_PROCESS, None, None)),
+    ),
+    Workload(
+        "template-node-flood", "template, a Node function, 100 connections, 16 in flight on each", "msg/s",
+        flood("node", connections=100, depth=16), template(), (Row(OFFLINE, 10, None), Row(IN_PROCESS, None, None)),
     ),
     Workload(
         "template-python-1", "template, a Python function, 1 connection", "msg/s",
@@ -249,7 +269,11 @@ WORKLOADS = (
     ),
     Workload(
         "template-python-100", "template, a Python function, 100 connections", "msg/s",
-        invocations("python", connections=100), template(), (Row(None, 1_500, None), Row(OFFLINE, None, 10)),
+        invocations("python", connections=100), template(), (Row(None, 1_500, None), Row(OFFLINE, None, 1)),
+    ),
+    Workload(
+        "template-python-flood", "template, a Python function, 100 connections, 16 in flight on each", "msg/s",
+        flood("python", connections=100, depth=16), template(), (Row(None, 1_500, None), Row(OFFLINE, 10, None)),
     ),
     Workload(
         "template-p50", "template, a Python function at 200 messages/s, median", "ms",

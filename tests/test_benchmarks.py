@@ -1,5 +1,6 @@
 """What is measured against serverless-offline is the same application in both."""
 
+from importlib import import_module
 from pathlib import Path
 
 import yaml
@@ -40,3 +41,13 @@ def test_both_run_the_same_handlers():
     assert {route.key: f"functions/{functions[route.function].handler}" for route in api.routes} == {
         key: function["handler"] for key, (function, _) in theirs().items()
     }
+
+
+def test_a_reference_that_did_nothing_is_beaten_infinitely(monkeypatch):
+    monkeypatch.syspath_prepend(FOLDER.parent.parent)
+    table, workloads = import_module("table"), import_module("workloads")
+    [workload] = [one for one in workloads.WORKLOADS if one.name == "template-node-flood"]
+    ours, nothing = [workloads.Measured(3_000.0)], [workloads.Measured(0.0)]
+    result = table.Result(workload, workload.rows[0], ours, nothing)
+    assert result.passes == "gate"
+    assert "| 0.00 | ∞ |" in table.markdown([result], 1).replace("serverless-offline ", "")
