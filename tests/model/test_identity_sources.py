@@ -91,6 +91,23 @@ def test_of_a_repeated_one_the_last_value_counts_and_an_empty_one_is_none(values
     assert present("route.request.querystring.token", event) is there
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("X-Forwarded-Proto", "https"), ("x-forwarded-port", "443"), ("X-Forwarded-For", "203.0.113.50")],
+)
+def test_a_header_that_the_gateway_adds_is_there_as_the_event_shows_it(name, value):
+    for event in (handshake(), handshake([(name, "")]), handshake([(name, "of the client")])):
+        assert IdentitySource("route.request.header", name).value(event) == value
+        assert present(f"route.request.header.{name}", event)
+
+
+def test_a_handshake_always_has_a_trace_id_and_it_is_that_of_the_event():
+    event = handshake()
+    given = IdentitySource("route.request.header", "X-Amzn-Trace-Id").value(event)
+    assert given == event.event["headers"]["X-Amzn-Trace-Id"]
+    assert present("route.request.header.x-amzn-trace-id", event)
+
+
 def test_a_parameter_is_decoded():
     assert present("route.request.querystring.a.b", handshake(query="a%2Eb=+"))
 

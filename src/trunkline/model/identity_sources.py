@@ -6,7 +6,7 @@
     context.NAME                     something of the event, by the names of the table below
 
 A source that is missing or empty refuses the handshake with 401, and nobody is called. Of a repeated header or
-parameter the last value counts, which is the one that the event shows.
+parameter the last value counts, which is the one that the event shows. Headers that the gateway adds are always there.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ __all__ = ["IdentitySource", "are_present", "parse_identity_sources"]
 _EXPRESSION = re.compile(
     r"(route\.request\.querystring|route\.request\.header|stageVariables|context)\.([a-zA-Z0-9._-]+)"
 )
+_ADDED = {
+    name.lower(): name for name in ("X-Amzn-Trace-Id", "X-Forwarded-For", "X-Forwarded-Port", "X-Forwarded-Proto")
+}
 # API Gateway takes any name behind `context.`; eventType and messageDirection, which stand in the event, are not
 # found there all the same, so a handshake that needs them is refused.
 _OF_IDENTITY = {
@@ -50,7 +53,7 @@ class IdentitySource:
     def value(self, event: Event) -> str | None:
         """What a handshake has there; None for nothing."""
         if self.place == "route.request.header":
-            return event.headers.get(self.name)
+            return _header(self.name, event)
         if self.place == "route.request.querystring":
             return event.query.get(self.name)
         if self.place == "stageVariables":
@@ -70,6 +73,11 @@ def parse_identity_sources(expressions: Iterable[str]) -> tuple[IdentitySource, 
 def are_present(sources: Sequence[IdentitySource], event: Event) -> bool:
     """Whether a handshake has them all, and none of them is empty."""
     return all(source.value(event) for source in sources)
+
+
+def _header(name: str, event: Event) -> str | None:
+    added = _ADDED.get(name.lower())
+    return event.headers.get(name) if added is None else event.event["headers"][added]
 
 
 def _of_context(name: str, event: Event) -> str | None:
