@@ -10,9 +10,9 @@ from trunkline.functions.requirements import missing_requirements
 from trunkline.model.functions import FunctionDefinition
 
 
-def around(tmp_path, runtime="python3.11", environment=None, layers=None, own=None, code=None, **given):
+def around(tmp_path, runtime="python3.11", environment=None, layers=None, own=None, log=None, code=None, **given):
     definition = FunctionDefinition(
-        "talk", "Talk", runtime, "app.handler", environment=own or {}, memory_mb=256, code=code
+        "talk", "Talk", runtime, "app.handler", environment=own or {}, memory_mb=256, code=code, **log or {}
     )
     surroundings = Surroundings("eu-west-1", "111122223333", tmp_path, print, environment or {}, **given)
     return worker_environment(definition, surroundings, task_root=Path("/code"), layers=layers, own=tmp_path)
@@ -24,6 +24,14 @@ def test_the_variables_are_those_of_lambda(tmp_path):
     assert (found["LAMBDA_TASK_ROOT"], found["AWS_REGION"], found["TZ"]) == ("/code", "eu-west-1", ":UTC")
     assert (found["AWS_LAMBDA_FUNCTION_NAME"], found["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"]) == ("talk", "256")
     assert "AWS_LAMBDA_MAX_CONCURRENCY" not in found
+
+
+def test_how_it_logs_is_said_by_variables(tmp_path):
+    text, json = around(tmp_path), around(tmp_path, log={"log_level": "WARN", "log_group": "/team/talk"})
+    assert "AWS_LAMBDA_LOG_FORMAT" not in text
+    assert text["AWS_LAMBDA_LOG_GROUP_NAME"] == "/aws/lambda/talk"
+    assert (json["AWS_LAMBDA_LOG_FORMAT"], json["AWS_LAMBDA_LOG_LEVEL"]) == ("JSON", "WARN")
+    assert json["AWS_LAMBDA_LOG_GROUP_NAME"] == "/team/talk"
 
 
 def test_nothing_of_ours_is_in_it(tmp_path, monkeypatch):

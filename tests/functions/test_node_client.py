@@ -24,14 +24,14 @@ def invoke(tmp_path):
     (package / "index.js").write_text("exports.word = 'hello';")
     said = []
 
-    def ask(files, handler="app.handler", runtime="nodejs20.x", times=1):
+    def ask(files, handler="app.handler", runtime="nodejs20.x", times=1, **given):
         code = tmp_path / "code"
         for name, text in files.items():
             (code / name).parent.mkdir(parents=True, exist_ok=True)
             (code / name).write_text(text)
 
         async def whole():
-            definition = FunctionDefinition("talk", "Talk", runtime, handler, code=code, seconds=5)
+            definition = FunctionDefinition("talk", "Talk", runtime, handler, code=code, seconds=5, **given)
             say = lambda name, line: said.append(line)  # noqa: E731
             around = Surroundings("us-east-1", "0" * 12, tmp_path / "scratch", say, node_modules=package.parent)
             function = LocalFunction(definition, around)
@@ -251,3 +251,38 @@ def test_a_module_finds_the_packages_at_hand_under_awss_client_too(answer, tmp_p
     (client / "index.mjs").write_text(OTHER_CLIENT)
     (client / "package.json").write_text('{"version": "3.3.0"}')
     assert answer({"app.mjs": MODULE}) == "hello"
+
+
+LOGS = """
+exports.handler = async () => {
+  console.debug("too little");
+  console.log("hello %s", "world");
+  console.info({ user: { id: 1 } });
+  console.warn(new RangeError("far off"));
+  console.error("not", new TypeError("good"));
+  console.info(1n);
+};
+"""
+
+
+def test_what_is_logged_as_json_has_the_members_of_lambda(invoke):
+    invoke({"app.js": LOGS}, log_level="INFO")
+    lines = [json.loads(line) for line in invoke.said[1:]]  # the first is about the runtime
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z", line.pop("timestamp")) for line in lines)
+    assert len({line.pop("requestId") for line in lines}) == 1
+    far, good = lines[2]["message"].pop("stackTrace"), lines[3].pop("stackTrace")
+    assert (far[0], good[0]) == ("RangeError: far off", "TypeError: good")
+    assert lines[3].pop("message").startswith("not TypeError: good\n")
+    assert lines == [
+        {"level": "INFO", "message": "hello world"},
+        {"level": "INFO", "message": {"user": {"id": 1}}},
+        {"level": "WARN", "message": {"errorType": "RangeError", "errorMessage": "far off"}},
+        {"level": "ERROR", "errorType": "TypeError", "errorMessage": "good"},
+        {"level": "INFO", "message": "1n"},
+    ]
+
+
+def test_what_nobody_handles_is_logged_as_json_too(invoke):
+    invoke({"app.js": "exports.handler = async () => { throw new RangeError('far off'); };"}, log_level="ERROR")
+    [line] = [json.loads(line) for line in invoke.said[1:]]
+    assert (line["level"], line["errorType"], line["errorMessage"]) == ("ERROR", "RangeError", "far off")

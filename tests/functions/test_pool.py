@@ -354,6 +354,27 @@ async def test_what_it_writes_is_said_line_by_line_with_its_name(functions):
     assert function.said == [("app-Talk", "begun"), ("app-Talk", "a line")]
 
 
+LOGGING = """
+import logging
+
+def handler(event, context):
+    logging.getLogger("shop").info("too little")
+    logging.getLogger("shop").warning("sold out", extra={"item": 7})
+    raise ValueError("no")
+"""
+
+
+@real
+async def test_it_logs_as_json_from_its_level_on(functions):
+    function = functions(inline=LOGGING, log_level="WARN")
+    await ask(function)
+    await until(lambda: len(function.said) == 2)
+    sold_out, failed = (json.loads(line) for _, line in function.said)
+    assert (sold_out["level"], sold_out["message"], sold_out["logger"]) == ("WARNING", "sold out", "shop")
+    assert (failed["level"], failed["errorType"], failed["errorMessage"]) == ("ERROR", "ValueError", "no")
+    assert sold_out["requestId"] == failed["requestId"]
+
+
 @real
 async def test_invocations_at_the_same_time_have_workers_of_their_own(functions):
     function = functions()

@@ -17,6 +17,21 @@ def test_a_function_has_its_limits(app):
     assert (made.seconds, made.memory_mb, made.concurrency) == (7.0, 512, 0)
 
 
+@pytest.mark.parametrize(
+    ("logging", "level", "group"),
+    [
+        ("{LogGroup: /team}", None, "/team"),
+        ("{LogFormat: Text}", None, ""),
+        ("{LogFormat: JSON}", "INFO", ""),
+        ("{LogFormat: JSON, ApplicationLogLevel: DEBUG}", "DEBUG", ""),
+        ("{LogGroup: !ImportValue theirs}", None, ""),
+    ],
+)
+def test_a_function_logs_as_it_says(app, logging, level, group):
+    (made,) = app("Resources:\n" + function(f", LoggingConfig: {logging}")).functions
+    assert (made.log_level, made.log_group) == (level, group)
+
+
 def test_variables_are_texts(app):
     (made,) = app("Resources:\n" + function(", Environment: {Variables: {A: 1, B: true, C: 1.5, D: ''}}")).functions
     assert made.environment == {"A": "1", "B": "true", "C": "1.5", "D": ""}
@@ -39,6 +54,8 @@ def test_a_function_of_a_provided_runtime_needs_no_handler(app):
         (", Environment: {Variables: {A=B: x}}", "variable 'A=B' cannot be in an environment"),
         (", Code: {ZipFile: [a]}", "ZipFile is no text; expected the function's source"),
         (", Handler: [a]", "Handler is a list; expected a text"),
+        (", LoggingConfig: {LogFormat: XML}", "expected LogFormat Text or JSON"),
+        (", LoggingConfig: {LogFormat: JSON, ApplicationLogLevel: LOUD}", "an ApplicationLogLevel of TRACE, DEBUG"),
     ],
 )
 def test_a_property_that_cannot_be_is_an_error_with_its_line(app, more, message):

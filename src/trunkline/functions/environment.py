@@ -107,7 +107,7 @@ def _lambdas(definition: FunctionDefinition, surroundings: Surroundings, task_ro
         "AWS_LAMBDA_FUNCTION_NAME": definition.name,
         "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(definition.memory_mb),
-        "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{definition.name}",
+        "AWS_LAMBDA_LOG_GROUP_NAME": definition.log_group or f"/aws/lambda/{definition.name}",
         "AWS_LAMBDA_LOG_STREAM_NAME": f"{day:%Y/%m/%d}/[$LATEST]{secrets.token_hex(16)}",
         "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
         "AWS_REGION": surroundings.region,
@@ -115,6 +115,8 @@ def _lambdas(definition: FunctionDefinition, surroundings: Surroundings, task_ro
         "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
         "AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:2000",  # where nobody listens: traces are sent and lost
     }
+    if definition.log_level is not None:
+        found |= {"AWS_LAMBDA_LOG_FORMAT": "JSON", "AWS_LAMBDA_LOG_LEVEL": definition.log_level}
     if not definition.runtime.startswith("provided"):
         found["AWS_EXECUTION_ENV"] = f"AWS_Lambda_{definition.runtime}"
     return found | {name.upper(): value for name, value in CREDENTIALS.items()}

@@ -71,8 +71,6 @@ class _Table:
         self._client.create_table(**{name: value for name, value in create.items() if name in self._kept})
         self._wait()
         self._expire()
-        if left_out := [name for name in create if name not in self._kept]:
-            self._tell(f"made without {', '.join(left_out)}, which is not run here")
 
     def _described(self) -> Mapping[str, Any] | None:
         try:

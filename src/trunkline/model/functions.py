@@ -30,6 +30,8 @@ class FunctionDefinition:
         seconds: its timeout.
         memory_mb: its memory.
         concurrency: how many may run at a time, if that is reserved.
+        log_level: the least level of what it logs, as JSON; None where it logs as text.
+        log_group: the name of its log group; empty for Lambda's own.
         where: file and line of its declaration, for messages to people.
     """
 
@@ -44,6 +46,8 @@ class FunctionDefinition:
     seconds: float = 3.0
     memory_mb: int = 128
     concurrency: int | None = None
+    log_level: str | None = None
+    log_group: str = ""
     where: str = ""
 
     def arn(self, region: str, account: str) -> str:

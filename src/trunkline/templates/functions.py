@@ -15,6 +15,7 @@ from trunkline.templates.sections import as_text
 __all__ = ["make_function"]
 
 
+_LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")
 _RUN_HERE = ("python", "nodejs", "provided")
 
 
@@ -53,6 +54,8 @@ def make_function(resource: Resource, name: str, layers: Layers, warnings: list[
         seconds=resource.number("Timeout", 3.0),
         memory_mb=int(resource.number("MemorySize", 128)),
         concurrency=_concurrency(resource),
+        log_level=_log_level(resource),
+        log_group=as_text(resource.mapping("LoggingConfig").get("LogGroup")) or "",
         where=resource.where,
     )
 
@@ -67,6 +70,17 @@ def _code(resource: Resource) -> tuple[Path | None, str | None]:
     if not isinstance(inline, str):
         raise resource.error("ZipFile is no text; expected the function's source", "Code", "ZipFile")
     return None, inline
+
+
+def _log_level(resource: Resource) -> str | None:
+    logging = resource.mapping("LoggingConfig")
+    if logging.get("LogFormat", "Text") == "Text":
+        return None
+    level = as_text(logging.get("ApplicationLogLevel", "INFO"))
+    if logging["LogFormat"] != "JSON" or level not in _LEVELS:
+        expected = f"LogFormat Text or JSON, and with JSON an ApplicationLogLevel of {', '.join(_LEVELS)}"
+        raise resource.error(f"LoggingConfig is {logging!r}; expected {expected}", "LoggingConfig")
+    return level
 
 
 def _environment(resource: Resource, warnings: list[Warned]) -> dict[str, str]:

@@ -28,6 +28,7 @@ from trunkline.templates.providers import only_providers
 from trunkline.templates.resource import Resource
 from trunkline.templates.sections import as_text, resource_path, section
 from trunkline.templates.tables import make_table
+from trunkline.templates.undone import CALLERS, warn_of_undone
 
 __all__ = ["load_template"]
 
@@ -44,6 +45,8 @@ _NOT_DONE = {
     _V2 + "ApiMapping": "custom domain names are not served here",
     _V2 + "Model": "models are not checked here",
     _V2 + "IntegrationResponse": "integration responses are not made here",
+    "AWS::Lambda::EventInvokeConfig": "failed events are not tried again, nor sent anywhere",
+    "AWS::Lambda::Url": "functions have no URLs here",
     "AWS::Lambda::EventSourceMapping": "its events do not happen here",
     "AWS::Events::Rule": "its events do not happen here",
     "AWS::Scheduler::Schedule": "its events do not happen here",
@@ -128,6 +131,8 @@ class _Template:
         functions, away = self._functions(apis)
         tables = tuple(make_table(table, resolver.name(name)) for name, table in self._of(*_TABLES).items())
         self._check_names(apis, functions)
+        warn_of_undone([*self._resources.values(), *self._callers()], self._warnings)
+        self._warn_of_made()
         return Deployment(apis, functions, tables, self._not_run(away), self._outputs(), tuple(self._warnings))
 
     def _of(self, *kinds: str) -> dict[str, Resource]:
@@ -139,6 +144,14 @@ class _Template:
             kind = _kind(self._document, logical_id, resource, path)
             if kind in _RUN and self._resolver.exists(logical_id):
                 yield self._resource(logical_id, kind, resource, path)
+
+    def _callers(self) -> Iterator[Resource]:
+        """Resources that are not run, as they are written."""
+        for logical_id, resource in section(self._document, self._data, "Resources").items():
+            given = resource.get("Properties")
+            if resource["Type"] in CALLERS and isinstance(given, dict) and self._resolver.exists(logical_id):
+                path = resource_path(self._document, logical_id)
+                yield Resource(logical_id, resource["Type"], given, {}, self._document, path)
 
     def _resource(self, logical_id: str, kind: str, resource: dict[str, Any], path: tuple[Any, ...]) -> Resource:
         metadata = resource.get("Metadata")
@@ -208,6 +221,14 @@ class _Template:
                     where = self._document.where("Resources", logical_id)
                     self._warnings.append(Warned(where, f"{logical_id}: {_NOT_DONE[kind]}"))
         return tuple(found)
+
+    def _warn_of_made(self) -> None:
+        """What SAM makes of a property is listed nowhere."""
+        written = section(self._document, self._document.data, "Resources")
+        for logical_id, resource in section(self._document, self._data, "Resources").items():
+            if logical_id not in written and resource["Type"] in _NOT_DONE:
+                where = self._document.where(*resource_path(self._document, logical_id))
+                self._warnings.append(Warned(where, f"{logical_id}: {_NOT_DONE[resource['Type']]}"))
 
     def _outputs(self) -> dict[str, str]:
         outputs = {}

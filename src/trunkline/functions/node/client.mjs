@@ -38,15 +38,43 @@ function call(method, path, body, headers = {}) {
   });
 }
 
-// What a function writes has the time, its request and the level in front, as in Lambda.
+// What a function writes has the time, its request and the level with it, as in Lambda: as text, or as one line of JSON.
+
+const LEVELS = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"];
+const isJson = process.env.AWS_LAMBDA_LOG_FORMAT === "JSON";
+const least = isJson ? LEVELS.indexOf(process.env.AWS_LAMBDA_LOG_LEVEL) : 0;
+
+function textOf(level, args) {
+  return `${new Date().toISOString()}\t${requestId ?? "-"}\t${level}\t${format(...args)}`;
+}
+
+function errorMembers(error) {
+  const stackTrace = typeof error.stack === "string" ? error.stack.split("\n") : [];
+  return { errorType: error.constructor?.name ?? "UnknownError", errorMessage: error.message, stackTrace };
+}
+
+function jsonOf(level, args) {
+  const line = { timestamp: new Date().toISOString(), level, requestId: requestId ?? undefined };
+  const withErrors = (_, value) => (value instanceof Error ? { ...errorMembers(value), ...value } : value);
+  if (args.length === 1) {
+    try {
+      return JSON.stringify({ ...line, message: args[0] }, withErrors);
+    } catch {} // it names itself, or is a BigInt
+  }
+  const error = args.find((arg) => arg instanceof Error);
+  return JSON.stringify({ ...line, message: format(...args), ...(error && errorMembers(error)) });
+}
 
 function speak(level) {
+  const lineOf = isJson ? jsonOf : textOf;
   return (...args) => {
-    process.stdout.write(`${new Date().toISOString()}\t${requestId ?? "-"}\t${level}\t${format(...args)}\n`);
+    process.stdout.write(`${lineOf(level, args)}\n`);
   };
 }
 
-for (const level of ["trace", "debug", "info", "warn", "error", "fatal"]) console[level] = speak(level.toUpperCase());
+for (const [rank, level] of LEVELS.entries()) {
+  console[level.toLowerCase()] = rank < least ? () => {} : speak(level);
+}
 console.log = console.info;
 
 // Errors.
