@@ -241,3 +241,32 @@ def status(url):
     except HTTPError as error:
         with error:
             return error.code
+
+
+LAYERED = """
+    import words
+
+    def handler(event, context):
+        return {"statusCode": 200, "body": words.word}
+"""
+
+
+def test_functions_run_anew_when_a_file_of_a_layer_of_theirs_changes(tmp_path):
+    words = tmp_path / "layer" / "python" / "words.py"
+    words.parent.mkdir(parents=True)
+    words.write_text("word = 'first'\n")
+    layer = {"Type": "AWS::Serverless::LayerVersion", "Properties": {"ContentUri": "layer"}}
+    template = written(tmp_path, LAYERED, Words=layer)
+    resources = json.loads(template.read_text())
+    resources["Resources"]["Talk"]["Properties"]["Layers"] = [{"Ref": "Words"}]
+    template.write_text(json.dumps(resources))
+
+    async def run():
+        async with open_template(template, Settings(port=0, admin="off"), lambda *_: None) as served:
+            assert await said(served.address, "hello") == "first"
+            words.write_text("word = 'another'\n")
+            assert served.changed(template) == []
+            assert served.changed(words) == ["Talk"]
+            assert await said(served.address, "hello") == "another"
+
+    asyncio.run(run())

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from trunkline.config import Settings
     from trunkline.gateway.server import Gateway
     from trunkline.model.deployment import Deployment
+    from trunkline.model.functions import FunctionDefinition
 
 __all__ = ["ServedTemplate", "open_template"]
 
@@ -116,12 +117,12 @@ class ServedTemplate:
         self._deploy(deployment)
 
     def changed(self, file: Path) -> list[str]:
-        """A file has changed: the functions whose code it is run anew from their next invocations on.
+        """A file has changed: the functions that have it, or have it in a layer, run anew from the next invocation on.
 
         Returns:
             Their logical ids.
         """
-        found = [one for one in self.functions.values() if _is_code_of(file, one.definition.code)]
+        found = [one for one in self.functions.values() if _is_code_of(file, one.definition)]
         for function in found:
             function.replace()
         return [one.definition.logical_id for one in found]
@@ -294,5 +295,6 @@ def _folder(file: Path) -> Path:
     return file.resolve().parent
 
 
-def _is_code_of(file: Path, code: Path | None) -> bool:
-    return code is not None and file.is_relative_to(code.resolve())
+def _is_code_of(file: Path, definition: FunctionDefinition) -> bool:
+    places = definition.layers if definition.code is None else (definition.code, *definition.layers)
+    return any(file.is_relative_to(place.resolve()) for place in places)

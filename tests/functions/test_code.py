@@ -95,6 +95,31 @@ def test_later_layers_lie_over_earlier_ones(tmp_path):
     assert layers_of(function(), tmp_path / "none") is None
 
 
+def test_the_only_layer_of_a_function_is_used_where_it_stands(tmp_path):
+    (tmp_path / "layer").mkdir()
+    assert layers_of(function(layers=(tmp_path / "layer",)), tmp_path / "new") == tmp_path / "layer"
+    assert not (tmp_path / "new").exists()
+
+
+def test_layers_of_several_functions_are_laid_together_once_and_anew_when_one_of_them_has_changed(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{name}.py").write_text("text")
+    layers = (tmp_path / "one", tmp_path / "two")
+    first = layers_of(function(layers=layers), tmp_path / "new")
+    assert layers_of(function(layers=layers), tmp_path / "new") == first
+    (tmp_path / "two" / "two.py").write_text("other")
+    second = layers_of(function(layers=layers), tmp_path / "new")
+    assert [(laid / "two.py").read_text() for laid in (first, second)] == ["text", "other"]
+
+
+def test_a_layer_that_is_a_zip_is_unpacked_once_for_all_functions(tmp_path):
+    given = function(layers=(zipped(tmp_path / "a.zip", {"python/a.py": "text"}),))
+    first = layers_of(given, tmp_path / "new")
+    assert (first / "python" / "a.py").read_text() == "text"
+    assert layers_of(given, tmp_path / "new") == first
+
+
 def test_a_layer_that_is_not_there_is_told_with_its_place(tmp_path):
     with pytest.raises(InvocationRefused, match=r"its layer is not there: .*gone \(template\.yaml:3\)"):
         layers_of(function(layers=(tmp_path / "gone",)), tmp_path / "new")

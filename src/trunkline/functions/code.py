@@ -7,6 +7,7 @@ import shutil
 import stat
 import threading
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 from trunkline.model.functions import FunctionDefinition, InvocationRefused
@@ -41,34 +42,57 @@ def task_root_of(definition: FunctionDefinition, folder: Path, archives: Path) -
     return _unpacked(code, archives)
 
 
-def _unpacked(archive: Path, archives: Path) -> Path:
-    found = archive.stat()
-    told = f"{archive.resolve()}\0{found.st_size}\0{found.st_mtime_ns}\0{found.st_ino}"
-    folder = archives / hashlib.sha256(told.encode()).hexdigest()[:16]
-    with _unpacking:
-        if not folder.is_dir():
-            unfinished = folder.with_suffix(".unfinished")
-            shutil.rmtree(unfinished, ignore_errors=True)
-            _unpack(archive, unfinished)
-            unfinished.rename(folder)
-    return folder
+def layers_of(definition: FunctionDefinition, archives: Path) -> Path | None:
+    """What is in /opt in Lambda: its only layer as it stands, or all laid together, later ones over earlier ones.
 
+    Args:
+        archives: where zip files are unpacked and layers are laid together, each once for all functions that have them,
+            and anew when they have changed.
 
-def layers_of(definition: FunctionDefinition, folder: Path) -> Path | None:
-    """The folder into which its layers are laid, later ones over earlier ones; None without any.
+    Returns:
+        None without any.
 
     Raises:
         InvocationRefused: one of them cannot be had.
     """
-    if not definition.layers:
-        return None
-    for layer in definition.layers:
-        if layer.is_dir():
+    found = [_layer(layer, archives, definition) for layer in definition.layers]
+    if len(found) > 1:
+        return _laid_together(found, archives)
+    return found[0].absolute() if found else None
+
+
+def _layer(layer: Path, archives: Path, definition: FunctionDefinition) -> Path:
+    if not layer.exists():
+        raise InvocationRefused(f"its layer is not there: {layer} ({definition.where})")
+    return layer if layer.is_dir() else _unpacked(layer, archives)
+
+
+def _laid_together(layers: list[Path], archives: Path) -> Path:
+    def lay(folder: Path) -> None:
+        for layer in layers:
             shutil.copytree(layer, folder, dirs_exist_ok=True)
-        elif layer.is_file():
-            _unpack(layer, folder)
-        else:
-            raise InvocationRefused(f"its layer is not there: {layer} ({definition.where})")
+
+    files = [path for layer in layers for path in (layer.resolve(), *sorted(layer.rglob("*")))]
+    return _made_once("\0".join(map(_state_of, files)), archives, lay)
+
+
+def _unpacked(archive: Path, archives: Path) -> Path:
+    return _made_once(_state_of(archive.resolve()), archives, lambda folder: _unpack(archive, folder))
+
+
+def _state_of(path: Path) -> str:
+    found = path.lstat()
+    return f"{path}\0{found.st_size}\0{found.st_mtime_ns}\0{found.st_ino}"
+
+
+def _made_once(told: str, archives: Path, make: Callable[[Path], None]) -> Path:
+    folder = archives / hashlib.sha256(told.encode(errors="surrogateescape")).hexdigest()[:16]
+    with _unpacking:
+        if not folder.is_dir():
+            unfinished = folder.with_suffix(".unfinished")
+            shutil.rmtree(unfinished, ignore_errors=True)
+            make(unfinished)
+            unfinished.rename(folder)
     return folder
 
 

@@ -224,7 +224,7 @@ class LocalFunction:
         folder = self._folder()
         archives = self._surroundings.folder / "archives"
         root = task_root_of(self.definition, folder / "code", archives).absolute()
-        layers = layers_of(self.definition, folder / "layers")
+        layers = layers_of(self.definition, archives)
         within = [root] if layers is None else [root, layers]
         return _Prepared(root, layers, runtime_of(self.definition, self._surroundings.node_modules, within))
 
