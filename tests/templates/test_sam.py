@@ -147,6 +147,10 @@ def test_a_build_method_is_warned_about(app):
     assert "sam build" in str(app(text).warnings[0])
 
 
+def test_a_template_that_sam_build_wrote_is_not_told_to_be_built(app):
+    assert app(FN % "" + "    Metadata: {BuildMethod: makefile, SamResourceId: Fn}\n").warnings == ()
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -85,7 +85,9 @@ def _prepare(
         for name in _LEFT_OUT:
             properties.pop(name, None)
         _with_code(properties, _shared(data, "Function"))
-    if isinstance(metadata := resource.get("Metadata"), dict) and "BuildMethod" in metadata:
+    metadata = resource.get("Metadata")
+    # sam build leaves it in what it writes, with the id of the resource that it has built.
+    if isinstance(metadata, dict) and "BuildMethod" in metadata and "SamResourceId" not in metadata:
         text = f"{logical_id} has a BuildMethod; its code is run as it is: sam build writes the built template"
         warnings.append(Warned(document.where("Resources", logical_id, "Metadata", "BuildMethod"), text))
     _localise(properties, "CodeUri")
