@@ -32,6 +32,7 @@ KEEPALIVE_IDLE_SECONDS: Final = 30  # a silent client is probed by TCP, never by
 KEEPALIVE_INTERVAL_SECONDS: Final = 10
 KEEPALIVE_PROBES: Final = 3
 UNACKNOWLEDGED_SECONDS: Final = 60  # sent, and not acknowledged by the client's system for so long: it is gone
+HELD_FILE_BYTES: Final = 64 * 1024  # a static file up to this is read at once, a larger one in pieces of it
 STALLED_SECONDS: Final = 60.0  # a client that has not read an HTTP answer for so long is cut
 SLOW_SECONDS: Final = 10.0  # how long an output queue may stay full before the connection is aborted
 SLOW_STEP_SECONDS: Final = 0.1  # a handler that holds the loop for longer is reported
@@ -79,6 +80,7 @@ MESSAGE_FORBIDDEN: Final = "Forbidden"  # captured
 MESSAGE_INTERNAL_ERROR: Final = "Internal server error"  # captured
 MESSAGE_TIMEOUT: Final = "Endpoint request timed out"  # inferred
 MESSAGE_THROTTLED: Final = "Too Many Requests"  # inferred
+MESSAGE_NO_ROOM: Final = "Service Unavailable"  # no disk for the journal: inferred from HTTP's own words
 MESSAGE_UNAUTHORIZED: Final = "Unauthorized"  # captured
 MESSAGE_NOT_ALLOWED: Final = (  # captured
     "User is not authorized to access this resource because no identity-based policy allows the execute-api:Invoke "

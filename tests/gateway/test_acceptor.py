@@ -14,7 +14,7 @@ import trunkline
 from trunkline import limits, testing, websocket
 from trunkline.config import Settings
 from trunkline.gateway.acceptor import Acceptor
-from trunkline.gateway.http import HttpResponse
+from trunkline.gateway.http import FileResponse, HttpResponse
 from trunkline.gateway.request_reader import HttpRequest
 from trunkline.testing.transport import MemoryTransport
 from trunkline.wire.frames import encode_client_message
@@ -1082,7 +1082,72 @@ async def test_a_client_that_reads_no_answers_gets_no_more_of_them(tmp_path):
         held = client._transport.get_write_buffer_size()
         client.vanish()
         await asyncio.sleep(1)
-    assert held < 2 * 1024 * 1024
+    assert held < 3 * 64 * 1024
+
+
+@pytest.mark.parametrize("end", ["", "Connection: close"])
+async def test_a_large_file_is_sent_in_pieces_and_what_was_asked_behind_it_is_answered(tmp_path, end):
+    whole = bytes(range(256)) * 1000
+    (tmp_path / "big").write_bytes(whole)
+    async with testing.node([websocket("socket")], settings=Settings(web=str(tmp_path))) as node:
+        client = node.client()
+        client.send_bytes(request("/big", method="HEAD"))
+        client.send_bytes(request("/big", *filter(None, [end])) + request("/none"))
+        await asyncio.sleep(1)
+        raw = bytes(client._raw)
+        if end:
+            await client.closed()
+        client.hang_up()
+    head, _, rest = raw.partition(b"\r\n\r\n")
+    assert b"\r\ncontent-length: 256000" in head
+    head, _, rest = rest.partition(b"\r\n\r\n")
+    assert (b"connection: close" in head, rest[:256_000]) == (bool(end), whole)
+    assert rest[256_000:].startswith(b"" if end else b"HTTP/1.1 404 ")
+    assert bool(rest[256_000:]) is not bool(end)
+
+
+async def test_a_file_that_vanishes_before_it_is_sent_is_not_there(tmp_path):
+    async with testing.node([websocket("socket")], settings=Settings(web=str(tmp_path))) as node:
+
+        async def answer(request):
+            return FileResponse(tmp_path / "gone", 100_000, {})
+
+        node.running.gateway.answer = answer
+        client = node.client()
+        client.send_bytes(request("/gone"))
+        assert (await client.response())[::2] == (404, b"no such file\n")
+
+
+async def test_a_file_that_becomes_shorter_ends_the_socket_and_one_that_grows_is_sent_as_it_was(tmp_path):
+    file = tmp_path / "big"
+    file.write_bytes(b"x" * 100_000)
+
+    async def answer(request):
+        return FileResponse(file, 150_000 if request.path == "/shorter" else 70_000, {})
+
+    async with testing.node([websocket("socket")]) as node:
+        node.running.gateway.answer = answer
+        client = node.client()
+        client.send_bytes(request("/grown"))
+        assert (await client.response())[2] == b"x" * 70_000
+        client.send_bytes(request("/shorter"))
+        await client.closed()
+
+
+async def test_a_gateway_that_leaves_sends_a_file_to_its_end(tmp_path):
+    (tmp_path / "big").write_bytes(b"x" * 300_000)
+    async with testing.node([websocket("socket")], settings=Settings(web=str(tmp_path))) as node:
+        client = node.client()
+        client.stop_reading()
+        client.send_bytes(request("/big"))
+        await asyncio.sleep(0.1)
+        closing = asyncio.create_task(node.running.gateway.close())
+        await asyncio.sleep(0.1)
+        client.go_on_reading()
+        _, headers, body = await client.response()
+        assert ("connection" in dict(headers), len(body)) == (False, 300_000)
+        await client.closed()
+        await closing
 
 
 async def test_a_download_that_takes_longer_than_a_handshake_may_is_not_cut(tmp_path):

@@ -11,7 +11,7 @@ from trunkline import clock, limits
 from trunkline.gateway.answers import Answer, too_large
 from trunkline.gateway.authorizers import two_authorizations
 from trunkline.gateway.connection import Connection
-from trunkline.gateway.http import HttpResponse, encode
+from trunkline.gateway.http import FileResponse, HttpResponse, encode
 from trunkline.gateway.invocations import is_invocation, payload_too_large
 from trunkline.gateway.management import is_management
 from trunkline.gateway.request_reader import GoOn, HttpRequest, Item, Refusal, RequestReader, Upgrade
@@ -218,7 +218,10 @@ class Acceptor(asyncio.BufferedProtocol):
             response = await self._response(item)
             if self._has_said_all():
                 break
-            self._reply(response, item)
+            if isinstance(response, FileResponse) and item.method != "HEAD":
+                await self._send_file(response, item)
+            else:
+                self._reply(response, item)
         self._resume()
         self._task = None
         if not self._lingering and self._writable.is_set():
@@ -236,9 +239,35 @@ class Acceptor(asyncio.BufferedProtocol):
         except Exception as error:  # noqa: BLE001
             return _failed(request, error)
 
+    async def _send_file(self, response: FileResponse, request: HttpRequest) -> None:
+        """In pieces, each when the client has taken the one before."""
+        try:
+            file = response.file.open("rb")
+        except OSError:
+            self._reply(HttpResponse.text(404, "no such file"), request)
+            return
+        response.close = self._is_last(response, request)
+        with file:
+            self._transport.write(_encoded(response, head_only=True))
+            left = response.length
+            while left and not self._has_said_all():
+                piece = file.read(min(left, limits.HELD_FILE_BYTES))
+                if not piece:  # it has become shorter, and what was promised cannot be kept
+                    self._transport.abort()
+                    return
+                self._transport.write(piece)
+                left -= len(piece)
+                await asyncio.sleep(0)  # a client that takes everything at once is not alone here
+                await self._writable.wait()
+        if response.close or self._leaving:
+            self._end()
+
+    def _is_last(self, response: HttpResponse, request: HttpRequest) -> bool:
+        return response.close or not request.keep_alive or self._leaving
+
     def _reply(self, response: HttpResponse, request: HttpRequest) -> None:
         head_only = request.method == "HEAD"
-        if response.close or not request.keep_alive or self._leaving:
+        if self._is_last(response, request):
             self._send_last(response, head_only=head_only)
         else:
             self._transport.write(_encoded(response, head_only=head_only))
@@ -277,6 +306,10 @@ class Acceptor(asyncio.BufferedProtocol):
     def _send_last(self, response: HttpResponse, *, head_only: bool = False) -> None:
         response.close = True
         self._transport.write(_encoded(response, head_only=head_only))
+        self._end()
+
+    def _end(self) -> None:
+        """Nothing is said behind what was said."""
         if self._silent or not self._transport.can_write_eof():
             self._transport.close()
             return

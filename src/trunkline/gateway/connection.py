@@ -37,7 +37,6 @@ __all__ = ["Connection"]
 
 _OPEN, _DRAINING, _GONE = State.OPEN, State.DRAINING, State.GONE
 _CONNECTING, _CLOSING = State.CONNECTING, State.CLOSING
-_NO_ROOM = '{"message": "Service Unavailable"}'
 
 
 class Connection(Runner):
@@ -212,7 +211,8 @@ class Connection(Runner):
         """The journal has no room for it. Its connect handler succeeded, so its disconnect handler runs."""
         self._state = after(self._state, Trigger.CLOSE_SENT)
         self._deadline = self._gateway.time() + limits.CLOSE_SECONDS
-        self._transport.write(http.refusal(Response(503, _NO_ROOM), request_id()))
+        body = f'{{"message": "{limits.MESSAGE_NO_ROOM}"}}'
+        self._transport.write(http.refusal(Response(503, body), request_id()))
         self._transport.close()
 
     def _refuse(self, answer: bytes) -> None:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from trunkline.model.api import Response
 
-__all__ = ["PHRASES", "HttpResponse", "date", "encode", "refusal"]
+__all__ = ["PHRASES", "FileResponse", "HttpResponse", "date", "encode", "refusal"]
 
 # Python's words of four changed with 3.13: an answer does not depend on what runs the node.
 PHRASES: Mapping[int, str] = MappingProxyType(
@@ -40,6 +41,11 @@ class HttpResponse:
         self.headers = headers or {}
         self.close = close
 
+    @property
+    def length(self) -> int:
+        """How many bytes its body has."""
+        return len(self.body)
+
     @classmethod
     def text(cls, status: int, text: str, headers: Mapping[str, str] | None = None) -> HttpResponse:
         """A line for people."""
@@ -51,6 +57,27 @@ class HttpResponse:
         """What API Gateway answers for a stage that is not there."""
         named = {"content-type": "application/json", "x-amzn-errortype": "ForbiddenException"}
         return cls(403, b'{"message":"Forbidden"}', named)
+
+
+class FileResponse(HttpResponse):
+    """An answer whose body is a file: too large to be held, it is sent as it is read.
+
+    Args:
+        file: what is sent.
+        length: how many bytes of it.
+    """
+
+    __slots__ = ("_length", "file")
+
+    def __init__(self, file: Path, length: int, headers: Mapping[str, str]) -> None:
+        super().__init__(200, b"", headers)
+        self.file = file
+        self._length = length
+
+    @property
+    def length(self) -> int:
+        """How many bytes its body has."""
+        return self._length
 
 
 _date: tuple[int, str] = (0, "")
@@ -76,7 +103,7 @@ def encode(response: HttpResponse, *, head_only: bool = False, last: str = "") -
             raise ValueError(f"header {name} has a control character: {value!r}")
         lines.append(f"{name}: {value}")
     if response.status not in {204, 304}:
-        lines.append(f"content-length: {len(response.body)}")
+        lines.append(f"content-length: {response.length}")
     if response.close:
         lines.append("connection: close")
     if last:

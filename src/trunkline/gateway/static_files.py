@@ -9,7 +9,8 @@ from email.utils import formatdate, parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import unquote
 
-from trunkline.gateway.http import HttpResponse
+from trunkline import limits
+from trunkline.gateway.http import FileResponse, HttpResponse
 
 __all__ = ["StaticFiles"]
 
@@ -29,10 +30,10 @@ class StaticFiles:
             return None
         try:
             status = file.stat()
-            body = file.read_bytes() if stat.S_ISREG(status.st_mode) else None
+            if not stat.S_ISREG(status.st_mode):
+                return None
+            body = file.read_bytes() if status.st_size <= limits.HELD_FILE_BYTES else None
         except OSError:
-            return None
-        if body is None:
             return None
         headers = {
             "content-type": _content_type(file),
@@ -43,7 +44,7 @@ class StaticFiles:
         }
         if _unchanged(headers["etag"], status, if_none_match, if_modified_since):
             return HttpResponse(304, b"", headers)
-        return HttpResponse(200, body, headers)
+        return FileResponse(file, status.st_size, headers) if body is None else HttpResponse(200, body, headers)
 
     def _find(self, path: str) -> Path | None:
         names = [name for name in unquote(path).split("/") if name]
