@@ -243,6 +243,37 @@ def status(url):
             return error.code
 
 
+FAREWELL = """
+    import boto3
+
+    def handler(event, context):
+        where = event["requestContext"]
+        api = boto3.client(
+            "apigatewaymanagementapi", endpoint_url=f"https://{where['domainName']}/{where['stage']}"
+        )
+        try:
+            api.post_to_connection(ConnectionId=where["connectionId"], Data=b"bye")
+        except api.exceptions.GoneException:
+            print("it is gone")
+        return {"statusCode": 200}
+"""
+
+
+def test_a_function_that_hears_of_the_end_of_a_connection_at_the_end_of_the_run_still_calls_back(tmp_path):
+    heard = []
+    route = {"ApiId": {"Ref": "Api"}, "RouteKey": "$disconnect", "Target": {"Fn::Sub": "integrations/${Way}"}}
+    template = written(tmp_path, FAREWELL, Bye={"Type": "AWS::ApiGatewayV2::Route", "Properties": route})
+
+    async def run():
+        async with open_template(template, Settings(port=0, admin="off"), lambda *line: heard.append(line)) as served:
+            host, port = served.address
+            client = await connect(f"ws://{host}:{port}/dev")
+        await client.wait_closed()
+
+    asyncio.run(run())
+    assert heard == [("Talk", "it is gone")]
+
+
 LAYERED = """
     import words
 

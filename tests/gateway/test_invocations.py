@@ -406,6 +406,35 @@ async def test_a_key_may_do_what_its_policy_allows():
         )
 
 
+# The end.
+
+
+def test_functions_call_back_until_the_last_has_ended_and_nobody_else_is_let_in(on_loop):
+    async def status_of(port, head):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(f"{head}\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n".encode())
+        status = await reader.readline()
+        writer.close()
+        return int(status.split()[1])
+
+    async def talk():
+        slow, calling = Slow(), "POST /2015-03-31/functions/slow/invocations HTTP/1.1\r\nX-Amz-Invocation-Type: "
+        gateway = gateway_of(slow)
+        port = await gateway.listen("127.0.0.1", 0)
+        assert await status_of(port, calling + "Event") == 202
+        closing = asyncio.create_task(gateway.close())
+        await asyncio.sleep(0.05)
+        assert await status_of(port, calling + "DryRun") == 204
+        assert await status_of(port, "GET /socket HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: websocket") == 503
+        slow.go_on.set()
+        await closing
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", port)
+        return slow.ended
+
+    assert on_loop(talk) == [b"{}"]
+
+
 # AWS's own clients, on real sockets.
 
 

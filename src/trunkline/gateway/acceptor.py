@@ -348,6 +348,8 @@ class Acceptor(asyncio.BufferedProtocol):
             raise upgrade.error
         if not self._upgrades or not is_upgrade(request.headers):
             raise HandshakeError(400, "nothing is upgraded here but GET to websocket")
+        if self._gateway.closing:
+            raise HandshakeError(503, "this server is ending; try again later")
         if request.header("transfer-encoding") is not None or request.header("content-length") not in {None, "0"}:
             raise HandshakeError(400, "a handshake has no body")
         key = check_upgrade(request.method, request.version, request.headers)

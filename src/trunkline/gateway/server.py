@@ -92,6 +92,7 @@ class Gateway:
         self.ending: set[Connection] = set()  # while the disconnect handler runs
         self.doors: set[Acceptor] = set()
         self.draining = False
+        self.closing = False  # nobody is let in any more
         self.hurried = False  # while draining: nobody waits for handlers any more
         self._web = None if web is None else StaticFiles(web)
         self._touched: list[Output] = []
@@ -239,16 +240,17 @@ class Gateway:
         reason: str = limits.REASON_GOING_AWAY,
         seconds: float = math.inf,
     ) -> None:
-        """Stop listening, close every connection, and wait until its disconnect handler has run; see `drain`."""
-        self.draining = True
-        for server in self._servers:
-            server.close()
+        """Let nobody in, close every connection, and wait until its disconnect handler has run; see `drain`."""
+        self.draining = self.closing = True
+        if self.invocations is None:
+            self._stop_listening()
         for door in list(self.doors):
             door.leave()
         await drain(self, code, reason, seconds)
         await self._last_answers(min(seconds, limits.CLOSE_SECONDS))
         if self.invocations is not None:
             await self.invocations.close(0 if self.hurried else min(seconds, limits.CLOSE_SECONDS))
+            self._stop_listening()  # until now functions called back
         for server in self._admin_servers:  # until now they said that the node is not ready
             server.close()
         for door in list(self.doors):
@@ -259,6 +261,10 @@ class Gateway:
         if self._watch is not None:
             self._watch.stop()
             self._watch = None
+
+    def _stop_listening(self) -> None:
+        for server in self._servers:
+            server.close()
 
 
 def _why_no_listener(error: OSError, host: str, port: int, flag: str) -> str:
