@@ -30,12 +30,13 @@ REFUSALS = [
     ({"statusCode": 301}, 301, b""),
     ({"statusCode": 400, "body": "bad"}, 400, b"bad"),
     ({"statusCode": 401, "body": ""}, 401, b""),
+    ({"statusCode": "403", "body": "no"}, 403, b"no"),
     ({"statusCode": 403, "body": '{"why": "no"}', "headers": {"content-type": "application/json"}}, 403, b'{"why": "no"}'),
     ({"statusCode": 501, "body": base64.b64encode("ü".encode()).decode(), "isBase64Encoded": True}, 501, "ü".encode()),
 ]  # fmt: skip
 MALFORMED = [
-    None, "text", 7, [], {}, {"statusCode": None}, {"statusCode": "200"}, {"statusCode": True}, {"statusCode": 99},
-    {"statusCode": 600}, {"statusCode": 200.5}, {"statusCode": 200, "extra": 1}, {"statusCode": 200, "body": {"a": 1}},
+    None, "text", 7, [], {"statusCode": None}, {"statusCode": "ok"}, {"statusCode": ""}, {"statusCode": True},
+    {"statusCode": 99}, {"statusCode": "99"}, {"statusCode": "²00"}, {"statusCode": "600"}, {"statusCode": 600}, {"statusCode": 200.5}, {"statusCode": 200, "extra": 1}, {"statusCode": 200, "body": {"a": 1}},
     {"statusCode": 200, "body": 1}, {"statusCode": 200, "isBase64Encoded": "true"},
     {"statusCode": 200, "body": "!!", "isBase64Encoded": True}, {"statusCode": 200, "body": "//79", "isBase64Encoded": True},
     {"statusCode": 200, "headers": []}, {"statusCode": 200, "headers": {"a": None}}, {"statusCode": 200, "headers": {"a": {}}},
@@ -69,6 +70,14 @@ async def test_2xx_accepts_and_its_body_is_ignored(status):
         client = await node.connect("test")
         await client.nothing()
         assert sorted(client.headers) == ["connection", "date", "sec-websocket-accept", "upgrade"]
+
+
+@pytest.mark.parametrize("answer", [{}, {"body": "ignored"}, {"headers": {}}, {"statusCode": "200"}])
+async def test_a_status_that_is_missing_is_200_and_may_be_text(answer):
+    async with lambda_node({"$connect": answering(answer), "$default": answering(answer)}) as node:
+        client = await node.connect("test")
+        await client.send("hello")
+        await client.nothing()
 
 
 @pytest.mark.parametrize(("answer", "status", "body"), REFUSALS)

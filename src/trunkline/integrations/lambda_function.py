@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LambdaIntegration", "MalformedResponse", "read_proxy_response"]
 
+_NUMBER = re.compile(r"[0-9]{3}")
 _KEYS = frozenset({"statusCode", "headers", "multiValueHeaders", "body", "isBase64Encoded"})
 _FORWARDED = frozenset({"content-type", "sec-websocket-protocol"})
 _encode = msgspec.json.Encoder().encode
@@ -99,7 +101,8 @@ class LambdaIntegration:
 def read_proxy_response(payload: bytes) -> Response:
     """A function's answer as a response; of its headers, those that a handshake's answer takes.
 
-    A body that is empty or missing is None: nothing is sent.
+    A status that is missing is 200, and may be text, as API Gateway has it. A body that is empty or missing is None:
+    nothing is sent.
 
     Raises:
         MalformedResponse: it is no proxy response; the text says why.
@@ -113,13 +116,14 @@ def read_proxy_response(payload: bytes) -> Response:
     unknown = sorted(answer.keys() - _KEYS)
     if unknown:
         raise MalformedResponse(f"it has {', '.join(map(repr, unknown))}; known are {', '.join(sorted(_KEYS))}")
-    return Response(_status(answer.get("statusCode")), _body(answer) or None, _headers(answer))
+    return Response(_status(answer.get("statusCode", 200)), _body(answer) or None, _headers(answer))
 
 
 def _status(status: Any) -> int:
-    if isinstance(status, bool) or not isinstance(status, int) or not 100 <= status <= 599:
+    number = int(status) if isinstance(status, str) and _NUMBER.fullmatch(status) else status
+    if isinstance(number, bool) or not isinstance(number, int) or not 100 <= number <= 599:
         raise MalformedResponse(f"statusCode is {status!r}; expected a number from 100 to 599")
-    return status
+    return number
 
 
 def _body(answer: Mapping[str, Any]) -> str:
