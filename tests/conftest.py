@@ -79,9 +79,9 @@ class Running:
         return self.process.returncode, out.decode(), err.decode()
 
 
-@pytest.fixture
-def run_trunkline():
-    """Start `trunkline run ARGUMENTS` at any free port, or another command that does.
+@contextlib.contextmanager
+def running_commands():
+    """Gives what starts `trunkline run ARGUMENTS` at any free port, or another command that does.
 
     What still runs at the end must stop cleanly and silently.
     """
@@ -123,6 +123,20 @@ def run_trunkline():
 
 
 @pytest.fixture
+def run_trunkline():
+    """Start `trunkline run ARGUMENTS` for a test."""
+    with running_commands() as run:
+        yield run
+
+
+@pytest.fixture(scope="module")
+def run_for_all():
+    """The same for all tests of a module, which leave it as it is."""
+    with running_commands() as run:
+        yield run
+
+
+@pytest.fixture(scope="session")
 def trunkline():
     """Run `trunkline ARGUMENTS` to its end: (exit code, output, errors)."""
 

@@ -41,11 +41,12 @@ def made(trunkline, tmp_path):
     return made
 
 
-@pytest.fixture
-def running(run_trunkline, made):
+@pytest.fixture(scope="module")
+def running(trunkline, run_for_all, tmp_path_factory):
     """The node that serves it, started as its README says."""
-    folder = made()
-    return run_trunkline("my_chat.py", "--web", "web", cwd=folder)
+    folder = tmp_path_factory.mktemp("running")
+    assert trunkline("new", "my-chat", cwd=folder)[0] == 0
+    return run_for_all("my_chat.py", "--web", "web", cwd=folder / "my-chat")
 
 
 def tool(folder, *arguments):
@@ -113,13 +114,19 @@ def test_its_own_tests_pass(made, name):
     assert re.search(r"^3 passed in ", out, re.M)
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """What mypy has found out about Trunkline and Python, for the next folder."""
+    return tmp_path_factory.mktemp("mypy")
+
+
 @pytest.mark.parametrize("name", ["my-chat", "x", LONG])
-def test_linters_have_nothing_to_say(made, name, tmp_path):
+def test_linters_have_nothing_to_say(made, name, cache):
     folder = made(name)
     assert tool(folder, "ruff", "check", "--isolated", "--no-cache", ".") == (0, "All checks passed!\n")
     code, out = tool(folder, "ruff", "format", "--isolated", "--no-cache", "--check", ".")
     assert code == 0, out
-    code, out = tool(folder, "mypy", "--strict", "--cache-dir", str(tmp_path / "cache"), ".")
+    code, out = tool(folder, "mypy", "--strict", "--cache-dir", str(cache), ".")
     assert code == 0, out
 
 
@@ -159,7 +166,7 @@ def test_the_readmes_client_can_talk_to_it(running):
     assert (done.returncode, json.loads(done.stdout)) == (0, {"name": "Ben", "text": "hello"})
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def browser():
     with sync_playwright() as playwright:
         with playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"]) as browser:

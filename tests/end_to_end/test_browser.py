@@ -4,6 +4,8 @@ TRUNKLINE_SCREENSHOTS=1 writes the pictures of docs/images; otherwise they go to
 """
 
 import base64
+import functools
+import itertools
 import os
 import shutil
 from pathlib import Path
@@ -157,22 +159,43 @@ def look_at(browser):
     return look_at
 
 
-@pytest.fixture
-def server(request, run_trunkline, trunkline, tmp_path):
+@pytest.fixture(scope="module")
+def homes(run_for_all, trunkline, tmp_path_factory):
     """Both chats in one process; or as they are on AWS: functions under Lambda's Runtime API, tables in a DynamoDB."""
-    if getattr(request, "param", ONE_PROCESS) == ONE_PROCESS:
-        return run_trunkline(*PROGRAMS)
-    code, _, err = trunkline("synth", *PROGRAMS[:2], "--output", tmp_path / "aws")
-    assert code == 0, err
-    return run_trunkline(tmp_path / "aws" / "template.yaml", "--web", CHAT / "web", "--node-modules", NODE_MODULES)
+
+    @functools.cache
+    def started(home):
+        if home == ONE_PROCESS:
+            return run_for_all(*PROGRAMS)
+        folder = tmp_path_factory.mktemp("aws")
+        code, _, err = trunkline("synth", *PROGRAMS[:2], "--output", folder)
+        assert code == 0, err
+        return run_for_all(folder / "template.yaml", "--web", CHAT / "web", "--node-modules", NODE_MODULES)
+
+    return started
 
 
 @pytest.fixture
-def open_page(browser):
-    """Open a page for a person; at the end, no browser may have complained but of what the test said it would."""
-    people = []
+def server(request, homes):
+    """Where the chats are; others have been there before."""
+    return homes(getattr(request, "param", ONE_PROCESS))
 
-    def open_page(url, name, *, socket="socket", room="lobby", width=1200, height=800, scheme="light", forgive=None):
+
+ROOMS = (f"garden-{number}" for number in itertools.count(1))
+
+
+@pytest.fixture
+def room():
+    """One where nobody has been: who was in the last test's may be leaving it still."""
+    return next(ROOMS)
+
+
+@pytest.fixture
+def open_page(browser, room):
+    """Open a page for a person, in the test's room unless another is named; at the end, no browser may have complained but of what the test said it would."""
+    people, own = [], room
+
+    def open_page(url, name, *, socket="socket", room=own, width=1200, height=800, scheme="light", forgive=None):
         context = browser.new_context(
             color_scheme=scheme,
             viewport={"width": width, "height": height},
@@ -200,7 +223,7 @@ def talkers(server, open_page):
 def roommates(server, open_page):
     """Three people who are about to join a room."""
     names = ("Jade Otter", "Coral Finch", "Azure Lynx")
-    return [open_page(server.url("page"), name, socket="rooms", room="garden").is_online() for name in names]
+    return [open_page(server.url("page"), name, socket="rooms").is_online() for name in names]
 
 
 # The simple chat.
@@ -299,7 +322,7 @@ def test_a_reader_who_scrolled_up_is_left_in_peace(talkers):
 
 
 @IN_BOTH_HOMES
-def test_who_joins_a_room_sees_who_is_there_and_is_seen(roommates):
+def test_who_joins_a_room_sees_who_is_there_and_is_seen(roommates, room):
     ann, ben, cia = roommates
     ann.joins()
     ben.joins()
@@ -307,7 +330,7 @@ def test_who_joins_a_room_sees_who_is_there_and_is_seen(roommates):
     cia.joins()
     for person in roommates:
         person.sees_members("Jade Otter", "Coral Finch", "Azure Lynx")
-    cia.sees_notice("You joined garden as Azure Lynx")
+    cia.sees_notice(f"You joined {room} as Azure Lynx")
 
 
 @IN_BOTH_HOMES
@@ -525,7 +548,8 @@ TALK = [
 
 
 @pytest.mark.parametrize(("scheme", "file"), [("light", "chat.png"), ("dark", "chat-dark.png")])
-def test_the_picture_for_the_documentation(server, open_page, look_at, tmp_path, scheme, file):
+def test_the_picture_for_the_documentation(run_trunkline, open_page, look_at, tmp_path, scheme, file):
+    server = run_trunkline(*PROGRAMS)  # its room has a name that is worth a picture
     folder = ROOT / "docs" / "images" if os.environ.get("TRUNKLINE_SCREENSHOTS") else tmp_path
     folder.mkdir(parents=True, exist_ok=True)
     people = {
