@@ -1,6 +1,7 @@
 """Real processes, for the tests that need them."""
 
 import contextlib
+import functools
 import os
 import random
 import re
@@ -12,12 +13,21 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import botocore.session
 import pytest
 
 from trunkline.functions.dynamodb_server import DynamoServer, choose_server
 
 NODE_MODULES = Path(__file__).parents[1] / ".venv/node/node_modules"
 COMMAND = Path(sys.executable).with_name("trunkline")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def services():
+    """What boto3 knows of AWS's services is read once, and not for each of many hundred sessions."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore.session, "create_loader", functools.cache(botocore.session.create_loader))
+        yield
 
 
 def environment(more=None):
