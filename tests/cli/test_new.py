@@ -109,7 +109,7 @@ def test_the_wheel_has_the_whole_skeleton(tmp_path):
 
 @pytest.mark.parametrize("name", ["my-chat", "x", LONG])
 def test_its_own_tests_pass(made, name):
-    code, out = tool(made(name), "pytest", "-q", "-p", "no:cacheprovider")
+    code, out = tool(made(name), "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest")
     assert code == 0, out
     assert re.search(r"^3 passed in ", out, re.M)
 

@@ -25,7 +25,10 @@ MARK = "@pytest.mark.trunkline"
 
 @pytest.fixture
 def run(tmp_path):
-    """Run pytest on a file in a process of its own: exit code and output."""
+    """Run pytest on a file in a process of its own: exit code and output.
+
+    Without Hypothesis's plugin, which takes as long to load as all the rest; these tests have it beside ours.
+    """
 
     def run(text, *options, mode=None):
         (tmp_path / "test_it.py").write_text(textwrap.dedent(text))
@@ -35,7 +38,7 @@ def run(tmp_path):
         )
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "COV"))}
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-rA", *options, "test_it.py"],
+            [sys.executable, "-m", "pytest", "-q", "-rA", "-p", "no:hypothesispytest", *options, "test_it.py"],
             cwd=tmp_path, capture_output=True, text=True, timeout=60, env=environment, check=False,
         )  # fmt: skip
         return done.returncode, done.stdout + done.stderr
