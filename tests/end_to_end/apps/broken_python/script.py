@@ -30,7 +30,7 @@ DEADLY = {
 # Answers that are none.
 MALFORMED = {
     "unknown key": "it has 'message'",
-    "no status": "statusCode is None",
+    "status in words": "statusCode is 'fine'",
     "text": 'got "lost"',
     "no JSON": "Runtime.MarshalError",
     "object": "body is a dict",

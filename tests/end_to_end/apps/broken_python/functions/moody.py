@@ -28,8 +28,8 @@ def handler(event, context):
             os.kill(os.getpid(), signal.SIGKILL)
         case "unknown key":
             return {"statusCode": 200, "body": "lost", "message": "hello"}
-        case "no status":
-            return {"body": "lost"}
+        case "status in words":
+            return {"statusCode": "fine", "body": "lost"}
         case "text":
             return "lost"
         case "no JSON":
