@@ -1,4 +1,4 @@
-"""Runs every test: what needs no quiet side by side in two lanes, then, alone, what measures time or loads the machine.
+"""Runs every test: what needs no quiet side by side, then, alone, what measures the node's times and memory.
 
 What fails is run again by itself, and the output says so. Coverage is that of all of them together. Besides, every
 branch of the rooms that everything stands on is taken by the room's own tests.
@@ -11,9 +11,9 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,14 +21,15 @@ from coverage_map import ROOMS
 
 os.chdir(Path(__file__).parent.parent)
 
-CONNECT = "tests/cli/test_connect.py"  # as long as all the other commands together
+CONNECT = "tests/cli/test_connect.py"  # the longest of the commands, and most of it is waiting
 ALONE = (
+    "tests/aws/test_lambda_handler.py",
     "tests/end_to_end/test_cost.py",
     "tests/end_to_end/test_door.py",
     "tests/end_to_end/test_drain.py",
-    "tests/end_to_end/test_quotas.py",
     "tests/test_imports.py",
 )
+LANES = 3  # for two processors: much is waited for
 
 
 class Part(NamedTuple):
@@ -84,42 +85,26 @@ def rest() -> Iterator[str]:
             yield str(path)
 
 
-def lane(parts: list[Part], failed: list[Part]) -> None:
-    """One after another."""
-    failed += [part for part in parts if not part.run()]
-
-
 def main() -> int:
     for old in Path().glob(".coverage*"):
         old.unlink()
     # Where the environment keeps Python from writing bytecode, each of hundreds of processes would compile everything.
     compileall.compile_dir("src", quiet=1, workers=0)
-    failed: list[Part] = []
-    lanes = [
-        [
-            *(Part(room, ROOMS[room]) for room in ("model", "wire", "resources")),
-            Part("rest", list(rest()), tuple(ROOMS["stores"])),
-            Part("pages", ["tests/docs", "examples"]),
-            Part("connect", [CONNECT]),
-        ],
-        [
-            Part("commands", ["tests/cli"], (CONNECT,)),
-            Part("processes", ["tests/end_to_end"], ALONE),
-            Part("stores", ROOMS["stores"]),
-        ],
+    parts = [  # what takes longest first; before it what loads the machine, as the first two measure little
+        Part("stress", ["tests/stress"]),
+        Part("rest", list(rest()), (*ROOMS["stores"], *ALONE)),
+        Part("commands", ["tests/cli"], (CONNECT,)),
+        Part("processes", ["tests/end_to_end"], ALONE),
+        Part("connect", [CONNECT]),
+        *(Part(room, ROOMS[room]) for room in ("gateway", "stores")),
+        Part("pages", ["tests/docs", "examples"]),
+        *(Part(room, ROOMS[room]) for room in ("wire", "model", "resources")),
     ]
-    threads = [threading.Thread(target=lane, args=(parts, failed)) for parts in lanes]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    lane(
-        [
-            Part("gateway", ROOMS["gateway"]),
-            Part("alone", [*ALONE, "tests/stress"]),
-        ],
-        failed,
-    )
+    with ThreadPoolExecutor(LANES) as lanes:
+        passed = list(lanes.map(Part.run, parts))
+    parts.append(Part("alone", list(ALONE)))
+    passed.append(parts[-1].run())
+    failed = [part for part, fine in zip(parts, passed, strict=True) if not fine]
     # Many tests measure time, and the machine may be somebody else's too: what fails by itself has failed.
     failed = [part for part in failed if not part.run(again=True)]
     subprocess.run([sys.executable, "-m", "coverage", "combine", "--quiet"], check=True)
