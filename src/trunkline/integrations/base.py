@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
 
 if TYPE_CHECKING:
     from trunkline.model.api import Response
     from trunkline.model.events import Event
 
-__all__ = ["Integration", "IntegrationError", "IntegrationTimeout", "ReplyTooLarge"]
+__all__ = [
+    "Answered", "Asked", "Backend", "Integration", "IntegrationError", "IntegrationTimeout", "Renderer",
+    "ReplyTooLarge", "Values",
+]  # fmt: skip
 
 
 class Integration(Protocol):
@@ -16,6 +22,76 @@ class Integration(Protocol):
 
     async def invoke(self, event: Event) -> Response | None:
         """Whatever it raises is an error of the integration: the gateway logs it and tells the client."""
+
+
+class Asked(msgspec.Struct, eq=False):
+    """What a backend is asked.
+
+    Attributes:
+        body: the request's body, of a template or as the client sent it; empty on connect and disconnect.
+        headers, query, path: what data mappings put there, by name.
+    """
+
+    body: str = ""
+    headers: Mapping[str, str] = {}
+    query: Mapping[str, str] = {}
+    path: Mapping[str, str] = {}
+
+
+class Answered(msgspec.Struct, eq=False):
+    """What a backend answered.
+
+    Attributes:
+        status: its HTTP status.
+        body: its body.
+        headers: by name in lower case, every value.
+        error: the error message of a function that failed; None for none.
+    """
+
+    status: int
+    body: str = ""
+    headers: Mapping[str, list[str]] = {}
+    error: str | None = None
+
+
+class Backend(Protocol):
+    """What is behind an integration with data mappings or templates."""
+
+    async def call(self, asked: Asked) -> Answered:
+        """Ask it.
+
+        Raises:
+            IntegrationError: it did not answer; the text says why.
+        """
+
+
+class Values(msgspec.Struct, eq=False):
+    """What a mapping template can read.
+
+    Attributes:
+        body: `$input.body`.
+        context: `$context`.
+        stage_variables: `$stageVariables`.
+        headers, query, path: what `$input.params()` finds.
+    """
+
+    body: str = ""
+    context: Mapping[str, Any] = {}
+    stage_variables: Mapping[str, str] = {}
+    headers: Mapping[str, str] = {}
+    query: Mapping[str, str] = {}
+    path: Mapping[str, str] = {}
+
+
+class Renderer(Protocol):
+    """Makes texts of mapping templates."""
+
+    async def render(self, template: str, values: Values) -> str:
+        """The text that a template gives.
+
+        Raises:
+            IntegrationError: the template is wrong, takes too long or makes too much; the text says which.
+        """
 
 
 class IntegrationError(Exception):

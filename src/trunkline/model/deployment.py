@@ -15,6 +15,8 @@ __all__ = [
     "ApiDefinition",
     "AuthorizerDefinition",
     "Deployment",
+    "IntegrationDefinition",
+    "ResponseDefinition",
     "RouteDefinition",
     "StageDefinition",
     "Warned",
@@ -30,16 +32,71 @@ def is_template(file: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class ResponseDefinition:
+    """What becomes of the answers of a backend that are like this one.
+
+    Attributes:
+        key: `$default`, or what the answer's status or a function's error message must be: a text, or a regular
+            expression between slashes.
+        select: its template selection expression; empty for none.
+        templates: mapping templates by key.
+        where: file and line of its declaration.
+    """
+
+    key: str
+    select: str = ""
+    templates: Mapping[str, str] = field(default_factory=dict)
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class IntegrationDefinition:
+    """An integration that is not `AWS_PROXY`.
+
+    Attributes:
+        kind: `AWS`, `HTTP`, `HTTP_PROXY` or `MOCK`.
+        function: of `AWS`, the physical name of the function, as in `RouteDefinition`; empty for none.
+        action: of `AWS`, the action of another service, such as `dynamodb:PutItem`; empty for none.
+        uri: of `HTTP` and `HTTP_PROXY`, the URL; it may hold `${stageVariables.NAME}` and `{NAME}` of the path.
+        method: the HTTP method.
+        seconds: how long the backend may take.
+        parameters: what goes into headers, query and path of the request, by `integration.request.PLACE.NAME`.
+        select: its template selection expression; empty for none.
+        templates: mapping templates by key.
+        passthrough: `WHEN_NO_MATCH`, `WHEN_NO_TEMPLATES` or `NEVER`.
+        responses: its integration responses.
+        where: file and line of its declaration.
+    """
+
+    kind: str
+    function: str = ""
+    action: str = ""
+    uri: str = ""
+    method: str = "POST"
+    seconds: float = limits.HANDLER_SECONDS
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    select: str = ""
+    templates: Mapping[str, str] = field(default_factory=dict)
+    passthrough: str = "WHEN_NO_MATCH"
+    responses: tuple[ResponseDefinition, ...] = ()
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RouteDefinition:
     """One route of an Api.
 
     Attributes:
         key: the route key.
         function: physical name of the function behind it; it may hold `${stageVariables.NAME}`, which each stage
-            resolves.
+            resolves. Empty where another integration is behind it.
         seconds: the integration's timeout.
         two_way: it has a route response, so its answers go to the sender.
         where: file and line of its declaration.
+        integration: what is behind it instead of a function's `AWS_PROXY`.
+        required: what a handshake must have: `route.request.header.NAME` and `route.request.querystring.NAME`.
+        model_select: its model selection expression; empty for none.
+        models: JSON schemas, as texts, by the key that the expression gives.
     """
 
     key: str
@@ -47,6 +104,10 @@ class RouteDefinition:
     seconds: float = limits.HANDLER_SECONDS
     two_way: bool = False
     where: str = ""
+    integration: IntegrationDefinition | None = None
+    required: tuple[str, ...] = ()
+    model_select: str = ""
+    models: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
