@@ -10,7 +10,8 @@ import pytest
 
 from trunkline import Limits, MessageTooLarge, SlowConsumer, limits, testing, websocket
 from trunkline.integrations.base import IntegrationError, IntegrationTimeout
-from trunkline.model.api import CompiledRoute, Response
+from trunkline.model.api import CompiledAuthorizer, CompiledRoute, Response
+from trunkline.model.identity_sources import parse_identity_sources
 from trunkline.wire.frames import (
     OP_BINARY,
     OP_CLOSE,
@@ -322,6 +323,41 @@ async def test_a_connect_integration_that_fails_says_with_which_status(caplog, e
     assert (refused.value.status, json.loads(refused.value.body)["message"]) == (status, message)
     (record,) = caplog.records
     assert record.getMessage().startswith(f"the integration of $connect at template.yaml:2 failed: {error}; ")
+
+
+@pytest.mark.parametrize("query", [{}, {"room": ""}, {"other": "1"}])
+async def test_a_handshake_without_what_its_route_requires_is_400_and_nobody_is_asked(query):
+    asked = []
+
+    async def invoke(event):
+        asked.append(event)
+
+    async with testing.node([echoing()]) as node:
+        served_by(node, connect=invoke)
+        stage = node.running.gateway.stages["socket"]
+        required = parse_identity_sources(["route.request.header.Token", "route.request.querystring.room"])
+        authorizer = CompiledAuthorizer(invoke)
+        stage.api = replace(stage.api, connect=replace(stage.api.connect, required=required), authorizer=authorizer)
+        with pytest.raises(testing.Refused) as refused:
+            await node.connect("socket", query=query, headers={"token": "x"})
+    told = json.loads(refused.value.body)
+    assert (refused.value.status, told["message"]) == (400, "Bad request parameters")
+    assert list(told) == ["message", "connectionId", "requestId"]
+    assert asked == []
+
+
+async def test_a_handshake_with_what_its_route_requires_is_taken():
+    async def invoke(event):
+        return Response()
+
+    async with testing.node([echoing()]) as node:
+        served_by(node, connect=invoke)
+        stage = node.running.gateway.stages["socket"]
+        required = parse_identity_sources(["route.request.querystring.room"])
+        stage.api = replace(stage.api, connect=replace(stage.api.connect, required=required))
+        async with await node.connect("socket", query={"room": "1"}) as client:
+            await client.send("x")
+            assert await client.receive() == "x"
 
 
 async def test_a_disconnect_integration_that_fails_is_logged_and_survived(caplog):

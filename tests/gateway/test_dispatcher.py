@@ -2,18 +2,22 @@
 
 import dataclasses
 import json
+import logging
+import re
 
 import pytest
 
 from trunkline import testing
 from trunkline.gateway.dispatcher import (
+    bad_request_body,
     error_body,
     log_handler_error,
     log_integration_error,
+    log_refused_message,
     select_route,
     timed_out,
 )
-from trunkline.integrations.base import IntegrationError
+from trunkline.integrations.base import IntegrationError, MessageRefused
 from trunkline.model.api import CompiledApi, CompiledRoute
 from trunkline.model.events import Handshake
 from trunkline.model.expressions import compile_selector
@@ -62,6 +66,15 @@ def test_an_error_is_the_text_of_api_gateway():
         "message": "Forbidden", "connectionId": EVENT.connection_id, "requestId": EVENT.request_id,
     }  # fmt: skip
     assert text.startswith('{"message": "Forbidden", "connectionId":"')
+
+
+def test_a_refused_message_is_told_by_its_own_id_in_the_text_of_api_gateway():
+    text = bad_request_body(EVENT)
+    told = (
+        rf'\{{"message": "Bad request body", "connectionId":"{EVENT.connection_id}", "messageId":"([\w-]{{18}}==)"\}}'
+    )
+    assert re.fullmatch(told, text)
+    assert json.loads(text)["messageId"] != EVENT.connection_id
 
 
 def caught(function, *arguments):
@@ -135,6 +148,18 @@ def test_an_integration_that_failed_is_logged_in_its_own_words_without_a_traceba
         f"connection {EVENT.connection_id}, request {EVENT.request_id}"
     )
     assert caplog.records[0].exc_info is None
+
+
+@pytest.mark.parametrize(("where", "said"), [("template.yaml:3", " at template.yaml:3"), ("", "")])
+def test_why_a_message_was_refused_is_logged_and_no_error(caplog, where, said):
+    caplog.set_level(logging.INFO, "trunkline.handlers")
+    log_refused_message(dataclasses.replace(BID, where=where), EVENT, MessageRefused("it is no JSON"))
+    (record,) = caplog.records
+    assert record.levelname == "INFO"
+    assert record.getMessage() == (
+        f"a message to bid{said} was refused: it is no JSON; "
+        f"connection {EVENT.connection_id}, request {EVENT.request_id}"
+    )
 
 
 def test_a_handler_past_its_deadline_is_logged_with_the_limit(caplog):

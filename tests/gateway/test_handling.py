@@ -7,7 +7,7 @@ import time
 import pytest
 
 from trunkline import Limits, limits, testing, websocket
-from trunkline.integrations.base import IntegrationError, IntegrationTimeout, ReplyTooLarge
+from trunkline.integrations.base import IntegrationError, IntegrationTimeout, MessageRefused, ReplyTooLarge
 from trunkline.testing.plugin import run_test
 from trunkline.wire.frames import encode_client_message
 
@@ -361,6 +361,26 @@ async def test_an_integration_that_fails_is_told_and_logged_in_its_own_words(ord
         assert await client.receive() == "fine"
     (record,) = caplog.records
     assert f" failed: {error}; " in record.getMessage()
+
+
+@BOTH
+async def test_a_refused_message_is_told_in_its_own_words_and_the_next_is_handled(ordered, caplog):
+    program = Program(ordered=ordered)
+
+    async def handle(ctx):
+        if ctx.req.data == "wrong":
+            raise MessageRefused("it is no JSON")
+        return "fine"
+
+    program.handle = handle
+    async with program.node() as node, await node.connect("socket") as client:
+        await client.send("wrong")
+        frame = json.loads(await client.receive())
+        assert list(frame) == ["message", "connectionId", "messageId"]
+        assert frame["message"] == "Bad request body"
+        await client.send("right")
+        assert await client.receive() == "fine"
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 @BOTH

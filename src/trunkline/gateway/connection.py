@@ -23,6 +23,7 @@ from trunkline.gateway.runner import NOT_HANDLERS, HandlerTimeout, Runner
 from trunkline.integrations.base import IntegrationError
 from trunkline.model.api import CONNECT_ROUTE, DISCONNECT_ROUTE, CompiledRoute, Response
 from trunkline.model.events import CONNECT, DISCONNECT, Event, Handshake, Identity
+from trunkline.model.identity_sources import are_present
 from trunkline.model.ids import request_id
 from trunkline.wire.frames import encode_close
 from trunkline.wire.handshake import accept_response, check_subprotocol
@@ -147,6 +148,11 @@ class Connection(Runner):
 
     async def _decide(self, api: CompiledApi, handshake: Handshake, key: str) -> None:
         event = Event(CONNECT, self._identity, CONNECT_ROUTE, handshake=handshake)
+        if api.connect is not None and not are_present(api.connect.required, event):
+            self._runner = None
+            response = Response(400, error_body(limits.MESSAGE_BAD_PARAMETERS, event))
+            self._refuse(http.refusal(response, event.request_id))
+            return
         if api.authorizer is not None and not await self._is_authorized(api, event):
             return
         if api.connect is not None:

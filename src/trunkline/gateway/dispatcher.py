@@ -6,15 +6,20 @@ import logging
 import traceback
 from typing import TYPE_CHECKING
 
+from trunkline import limits
 from trunkline.model.api import DEFAULT_ROUTE
+from trunkline.model.ids import message_id
 from trunkline.tracebacks import explain, is_programs
 
 if TYPE_CHECKING:
-    from trunkline.integrations.base import IntegrationError
+    from trunkline.integrations.base import IntegrationError, MessageRefused
     from trunkline.model.api import CompiledApi, CompiledRoute
     from trunkline.model.events import Event
 
-__all__ = ["error_body", "log_handler_error", "log_integration_error", "select_route", "timed_out"]
+__all__ = [
+    "bad_request_body", "error_body", "log_handler_error", "log_integration_error", "log_refused_message",
+    "select_route", "timed_out",
+]  # fmt: skip
 
 logger = logging.getLogger("trunkline.handlers")
 
@@ -34,6 +39,14 @@ def error_body(message: str, event: Event) -> str:
     return f'{{"message": "{message}", "connectionId":"{event.connection_id}", "requestId":"{event.request_id}"}}'
 
 
+def bad_request_body(event: Event) -> str:
+    """The text that API Gateway sends for a message that no model takes: it names the message."""
+    message = message_id(event.connection_id)
+    return (
+        f'{{"message": "{limits.MESSAGE_BAD_BODY}", "connectionId":"{event.connection_id}", "messageId":"{message}"}}'
+    )
+
+
 def log_handler_error(route: CompiledRoute, event: Event, error: BaseException) -> None:
     """Tell the log what a handler raised: its own traceback, without our frames around it."""
     said = explain(error) if is_programs(error) else "".join(traceback.format_exception(error)).rstrip()
@@ -48,6 +61,14 @@ def log_integration_error(route: CompiledRoute, event: Event, error: Integration
     """Tell the log what is wrong behind a route; the error's text says it whole."""
     logger.error(
         "the integration of %(route)s%(at)s failed: %(error)s; connection %(connection_id)s, request %(request_id)s",
+        _named(route, event) | {"at": f" at {route.where}" if route.where else "", "error": str(error)},
+    )
+
+
+def log_refused_message(route: CompiledRoute, event: Event, error: MessageRefused) -> None:
+    """Tell the log why a message was refused; anybody can send such, so it is no error."""
+    logger.info(
+        "a message to %(route)s%(at)s was refused: %(error)s; connection %(connection_id)s, request %(request_id)s",
         _named(route, event) | {"at": f" at {route.where}" if route.where else "", "error": str(error)},
     )
 

@@ -15,10 +15,18 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from trunkline import limits
-from trunkline.gateway.dispatcher import error_body, log_handler_error, log_integration_error, select_route, timed_out
+from trunkline.gateway.dispatcher import (
+    bad_request_body,
+    error_body,
+    log_handler_error,
+    log_integration_error,
+    log_refused_message,
+    select_route,
+    timed_out,
+)
 from trunkline.gateway.lifecycle import State
 from trunkline.gateway.output import Output
-from trunkline.integrations.base import IntegrationError, IntegrationTimeout, ReplyTooLarge
+from trunkline.integrations.base import IntegrationError, IntegrationTimeout, MessageRefused, ReplyTooLarge
 from trunkline.model.events import MESSAGE, Event
 from trunkline.wire.frames import check_message_size, encode_message
 
@@ -199,6 +207,9 @@ class Runner(Output):
         """What the client is told of it, if anything."""
         if call.expired and isinstance(error, asyncio.CancelledError):
             return None  # the sweep has told the client
+        if isinstance(error, MessageRefused):
+            log_refused_message(route, event, error)
+            return None if call.expired else encode_message(bad_request_body(event))
         message = limits.MESSAGE_INTERNAL_ERROR
         if isinstance(error, IntegrationError):
             log_integration_error(route, event, error)

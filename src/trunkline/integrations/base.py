@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from trunkline.model.events import Event
 
 __all__ = [
-    "Answered", "Asked", "Backend", "Integration", "IntegrationError", "IntegrationTimeout", "Renderer",
-    "ReplyTooLarge", "Values",
+    "Answered", "Asked", "Backend", "Integration", "IntegrationError", "IntegrationTimeout", "MessageRefused",
+    "Renderer", "ReplyTooLarge", "Values",
 ]  # fmt: skip
 
 
@@ -115,3 +115,7 @@ class IntegrationTimeout(IntegrationError):  # noqa: N818
 
 class ReplyTooLarge(IntegrationError):  # noqa: N818
     """Its reply is over the message limit: the connection closes with 1009."""
+
+
+class MessageRefused(IntegrationError):  # noqa: N818
+    """The message is not what its route takes, and reached nothing; the sender is told, and the text says why."""

@@ -128,6 +128,7 @@ class CompiledRoute:
         two_way: what the integration answers to a message goes to its sender; without it, only errors do.
         rate: how many requests to it are taken; None for any number.
         throttle: counts its messages; None where no rate is in force, for itself or above it.
+        required: of `$connect`, what a handshake must have for anything to be asked about it.
     """
 
     key: str
@@ -136,6 +137,7 @@ class CompiledRoute:
     two_way: bool = True
     rate: Rate | None = None
     throttle: Throttle | None = None
+    required: tuple[IdentitySource, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
