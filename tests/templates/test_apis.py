@@ -83,13 +83,6 @@ def test_a_uri_that_names_no_function_is_warned_about_and_its_route_left_out(app
     assert texts(deployment) == [f"'{uri}' names no Lambda function: route send is left out"]
 
 
-def test_another_integration_type_is_warned_about_with_its_line_and_its_route_left_out(app):
-    deployment = app(API + STAGE + route() + integration().replace("AWS_PROXY", "MOCK"))
-    assert deployment.apis[0].routes == ()
-    (warning,) = deployment.warnings
-    assert str(warning).endswith("template.yaml:16: integration type MOCK is not done here: route send is left out")
-
-
 @pytest.mark.parametrize(
     "target", ["!Join ['/', [integrations, !Ref Integ]]", "!Sub 'integrations/${Integ}'", "!Sub ['integrations/${I}', {I: !Ref Integ}]"]
 )  # fmt: skip
@@ -175,7 +168,6 @@ def test_connect_has_its_authorizer(app, sources, identity):
             "authorization AWS_IAM of route $connect is not checked here: it takes everyone",
         ),
         (", ApiKeyRequired: true", "API keys are not checked here: route $connect takes everyone"),
-        (", RequestParameters: {x: {Required: true}}", "RequestParameters of route $connect is not checked here"),
     ],
 )
 def test_what_a_route_says_and_is_not_done_is_warned_about(app, more, text):

@@ -67,6 +67,34 @@ def test_a_websocket_api_has_routes_authorizer_and_stage(deployment):
     assert [stage.name for stage in api.stages] == ["dev"]
 
 
+def test_routes_of_a_websocket_api_have_models_and_required_parameters(app):
+    routes = """\
+        $connect:
+          FunctionArn: !GetAtt Main.Arn
+          RequestParameters: {route.request.querystring.room: {Required: true}}
+"""
+    send = """\
+          ModelSelectionExpression: \\$default
+          RequestModels: {$default: Said}
+"""
+    model = """\
+  Said:
+    Type: AWS::ApiGatewayV2::Model
+    Properties: {ApiId: !Ref Chat, Name: Said, Schema: {type: object}}
+"""
+    text = SAM.replace("        $connect: {FunctionArn: !GetAtt Main.Arn}\n", routes)
+    text = text.replace("          IntegrationTimeout: 15000\n", send) + model
+    deployment = app(text, "src/", "layer/")
+    connect, said = deployment.apis[0].routes
+    assert connect.required == ("route.request.querystring.room",)
+    assert (said.model_select, said.models) == ("\\$default", {"$default": '{"type": "object"}'})
+    assert not any(
+        "Said" in warned.text or "route" in warned.text
+        for warned in deployment.warnings
+        if "Response" not in warned.text
+    )
+
+
 def test_what_the_transform_makes_has_the_line_of_what_it_was_made_of(deployment, tmp_path):
     file = tmp_path / "my app" / "template.yaml"
     (api,) = deployment.apis

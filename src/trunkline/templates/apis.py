@@ -6,9 +6,10 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from trunkline import limits
 from trunkline.model.api import CONNECT_ROUTE, Rate
 from trunkline.model.deployment import ApiDefinition, AuthorizerDefinition, RouteDefinition, StageDefinition, Warned
+from trunkline.templates.integrations import Integrations, seconds_of
+from trunkline.templates.models import Models, required_by
 from trunkline.templates.resource import Resource
 from trunkline.templates.sections import as_text
 from trunkline.templates.uris import function_name
@@ -17,8 +18,12 @@ __all__ = ["API_TYPES", "Apis"]
 
 _V2 = "AWS::ApiGatewayV2::"
 API_TYPES = {
-    _V2 + name for name in ("Api", "Route", "Integration", "Authorizer", "RouteResponse", "Stage", "Deployment")
-}
+    _V2 + name
+    for name in (
+        "Api", "Route", "Integration", "IntegrationResponse", "Authorizer", "Model", "RouteResponse", "Stage",
+        "Deployment",
+    )
+}  # fmt: skip
 _STAGE_NAME = re.compile(r"[A-Za-z0-9_-]{1,128}\Z")
 # What AWS has in force where a stage gives one of the two and not the other.
 _AWS_RATE, _AWS_BURST = 10_000.0, 5_000
@@ -41,6 +46,8 @@ class Apis:
             self._kinds.setdefault(resource.kind.removeprefix(_V2), []).append(resource)
         self._integrations = self._by_ref("Integration")
         self._authorizers = self._by_ref("Authorizer")
+        self._mapped = Integrations(self._kinds.get("IntegrationResponse", []), ref, self._warn)
+        self._models = Models(self._kinds.get("Model", []), ref, self._warn)
 
     def all(self) -> tuple[ApiDefinition, ...]:
         """The Apis whose protocol is WEBSOCKET."""
@@ -105,14 +112,27 @@ class Apis:
 
     def _route(self, route: Resource, key: str) -> RouteDefinition | None:
         integration = self._integration(route, key)
-        function = None if integration is None else self._proxied(integration, key)
-        if integration is None or function is None:
+        if integration is None:
             return None
-        self._not_done(route, key)
-        milliseconds = integration.number("TimeoutInMillis", limits.HANDLER_SECONDS * 1000)
-        if milliseconds <= 0:
-            raise integration.error("TimeoutInMillis is 0; expected 50 to 29000", "TimeoutInMillis")
-        return RouteDefinition(key, function, milliseconds / 1000, self._two_way(route, key), route.where)
+        proxied = integration.text("IntegrationType") == "AWS_PROXY"
+        function = self._proxied(integration, key) if proxied else ""
+        mapped = None if proxied else self._mapped.read(integration, key)
+        if function is None or (mapped is None and not proxied):
+            return None
+        if route.is_true("ApiKeyRequired"):
+            self._warn(route, f"API keys are not checked here: route {key} takes everyone", "ApiKeyRequired")
+        model_select, models = self._models.of(route, key)
+        return RouteDefinition(
+            key=key,
+            function=function,
+            seconds=seconds_of(integration),
+            two_way=self._two_way(route, key),
+            where=route.where,
+            integration=mapped,
+            required=required_by(route, key, self._warn),
+            model_select=model_select,
+            models=models,
+        )
 
     def _integration(self, route: Resource, key: str) -> Resource | None:
         target = route.text("Target", "")
@@ -126,11 +146,6 @@ class Apis:
         return integration
 
     def _proxied(self, integration: Resource, key: str) -> str | None:
-        kind = integration.text("IntegrationType")
-        if kind != "AWS_PROXY":
-            text = f"integration type {kind} is not done here: route {key} is left out"
-            self._warn(integration, text, "IntegrationType")
-            return None
         uri = integration.text("IntegrationUri")
         function = function_name(uri)
         if function is None:
@@ -152,13 +167,6 @@ class Apis:
         if responses and not asked:
             self._warn(route, f"route {key} has no RouteResponseSelectionExpression: its answers are not sent")
         return asked
-
-    def _not_done(self, route: Resource, key: str) -> None:
-        if route.is_true("ApiKeyRequired"):
-            self._warn(route, f"API keys are not checked here: route {key} takes everyone", "ApiKeyRequired")
-        for name in ("RequestModels", "RequestParameters", "ModelSelectionExpression"):
-            if route.properties.get(name):
-                self._warn(route, f"{name} of route {key} is not checked here", name)
 
     def _authorization(self, route: Resource, key: str) -> AuthorizerDefinition | None:
         kind = route.text("AuthorizationType", "NONE")

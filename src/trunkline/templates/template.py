@@ -10,7 +10,7 @@ from typing import Any
 
 from trunkline.errors import ConfigurationError
 from trunkline.model.api import partition
-from trunkline.model.deployment import ApiDefinition, Deployment, Warned
+from trunkline.model.deployment import ApiDefinition, Deployment, RouteDefinition, Warned
 from trunkline.model.functions import FunctionDefinition
 from trunkline.templates import sam
 from trunkline.templates.apis import API_TYPES, Apis, is_websocket
@@ -43,8 +43,6 @@ _NESTED = "what is in a nested stack is not run here, and its outputs are made u
 _NOT_DONE = {
     _V2 + "DomainName": "custom domain names are not served here",
     _V2 + "ApiMapping": "custom domain names are not served here",
-    _V2 + "Model": "models are not checked here",
-    _V2 + "IntegrationResponse": "integration responses are not made here",
     "AWS::Lambda::EventInvokeConfig": "failed events are not tried again, nor sent anywhere",
     "AWS::Lambda::Url": "functions have no URLs here",
     "AWS::Lambda::EventSourceMapping": "its events do not happen here",
@@ -162,7 +160,7 @@ class _Template:
         return Resource(logical_id, kind, properties, metadata, self._document, path)
 
     def _functions(self, apis: tuple[ApiDefinition, ...]) -> tuple[tuple[FunctionDefinition, ...], set[str]]:
-        used = {route.function for api in apis for route in api.routes}
+        used = {name for api in apis for route in api.routes for name in _functions_of(route)}
         used |= {api.authorizer.function for api in apis if api.authorizer is not None}
         layer_resources = self._of(_LAYER)
         arns = {name: self._resolver.arn(name) for name in layer_resources}
@@ -200,11 +198,10 @@ class _Template:
         known = {function.name for function in functions}
         for api in apis:
             for route in api.routes:
-                if route.function not in known and "$" not in route.function:
-                    text = (
-                        f"route {route.key} has function {route.function}, which is not run here: it answers an error"
-                    )
-                    self._warnings.append(Warned(route.where, text))
+                for name in _functions_of(route):
+                    if name not in known and "$" not in name:
+                        text = f"route {route.key} has function {name}, which is not run here: it answers an error"
+                        self._warnings.append(Warned(route.where, text))
 
     def _not_run(self, away: set[str]) -> tuple[tuple[str, str], ...]:
         found = []
@@ -248,6 +245,12 @@ class _Template:
         if condition is not None and not self._resolver.condition(condition, "Outputs", name, "Condition"):
             return None
         return as_text(self._resolver.resolve(output.get("Value"), "Outputs", name, "Value"))
+
+
+def _functions_of(route: RouteDefinition) -> list[str]:
+    """Physical names of the functions behind a route: one, or none."""
+    name = route.function if route.integration is None else route.integration.function
+    return [name] if name else []
 
 
 def _check_loops(document: Document) -> None:

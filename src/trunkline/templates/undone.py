@@ -61,9 +61,16 @@ _UNDONE: dict[str, dict[str, _Undone]] = {
         "ContentHandlingStrategy": _Undone(
             "what is sent is not converted here", lambda value: value == "CONVERT_TO_BINARY"
         ),
+        "TlsConfig": _Undone("the name in a certificate is that of the URL here"),
+    },
+    "AWS::ApiGatewayV2::IntegrationResponse": {
+        "ContentHandlingStrategy": _Undone(
+            "what is answered is not converted here", lambda value: value in {"CONVERT_TO_BINARY", "CONVERT_TO_TEXT"}
+        ),
+        "ResponseParameters": _Undone("they are not set here"),
     },
     "AWS::ApiGatewayV2::RouteResponse": {
-        "ResponseModels": _Undone("models are not checked here"),
+        "ResponseModels": _Undone("answers are not checked here"),
         "ResponseParameters": _Undone("they are not checked here"),
     },
     "AWS::ApiGatewayV2::Stage": {
