@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+import asyncio
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
+
+from trunkline.model.functions import InvocationRefused
 
 if TYPE_CHECKING:
     from trunkline.model.api import Response
     from trunkline.model.events import Event
+    from trunkline.model.functions import Invocation, Invoker
 
 __all__ = [
     "Answered", "Asked", "Backend", "Integration", "IntegrationError", "IntegrationTimeout", "MessageRefused",
-    "Renderer", "ReplyTooLarge", "Values",
+    "Renderer", "ReplyTooLarge", "Values", "check_reply", "in_time", "run_function",
 ]  # fmt: skip
+
+_T = TypeVar("_T")
 
 
 class Integration(Protocol):
@@ -29,12 +35,13 @@ class Asked(msgspec.Struct, eq=False):
 
     Attributes:
         body: the request's body, of a template or as the client sent it; empty on connect and disconnect.
-        headers, query, path: what data mappings put there, by name.
+        headers, query: what data mappings put there, by name, every value.
+        path: the same; one value each.
     """
 
     body: str = ""
-    headers: Mapping[str, str] = {}
-    query: Mapping[str, str] = {}
+    headers: Mapping[str, Sequence[str]] = {}
+    query: Mapping[str, Sequence[str]] = {}
     path: Mapping[str, str] = {}
 
 
@@ -119,3 +126,42 @@ class ReplyTooLarge(IntegrationError):  # noqa: N818
 
 class MessageRefused(IntegrationError):  # noqa: N818
     """The message is not what its route takes, and reached nothing; the sender is told, and the text says why."""
+
+
+async def in_time(answer: Awaitable[_T], seconds: float, who: str) -> _T:
+    """What an awaitable gives.
+
+    Args:
+        who: would have answered, for messages to people.
+
+    Raises:
+        IntegrationTimeout: it took longer than that.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            return await answer
+    except TimeoutError:
+        raise IntegrationTimeout(f"{who} did not answer within {seconds:g} s") from None
+
+
+async def run_function(function: Invoker, payload: bytes) -> Invocation:
+    """What a function answers, failures among it.
+
+    Raises:
+        IntegrationError: it was not run.
+    """
+    try:
+        return await function.invoke(payload)
+    except InvocationRefused as refused:
+        raise IntegrationError(f"the function {function.name} was not run: {refused}") from None
+
+
+def check_reply(body: str | bytes | None, message_bytes: int, who: str) -> None:
+    """Let pass what may be sent to a client.
+
+    Raises:
+        ReplyTooLarge: it is over the limit.
+    """
+    size = len(body.encode() if isinstance(body, str) else body or b"")
+    if size > message_bytes:
+        raise ReplyTooLarge(f"{who} answered {size:,} bytes; the limit message_bytes is {message_bytes:,}")

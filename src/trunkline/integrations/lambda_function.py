@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 import re
@@ -12,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from trunkline import limits
-from trunkline.integrations.base import IntegrationError, IntegrationTimeout, ReplyTooLarge
+from trunkline.integrations.base import IntegrationError, check_reply, in_time, run_function
 from trunkline.model.api import Response
 from trunkline.model.events import CONNECT, DISCONNECT
-from trunkline.model.functions import InvocationRefused
 
 if TYPE_CHECKING:
     from trunkline.model.events import Event
-    from trunkline.model.functions import Invocation, Invoker
+    from trunkline.model.functions import Invoker
 
 __all__ = ["LambdaIntegration", "MalformedResponse", "read_proxy_response"]
 
@@ -63,39 +61,20 @@ class LambdaIntegration:
             IntegrationError: 502 for a function that failed, 500 for one that was not run or answered what is no
                 proxy response, 504 for one that took too long.
         """
-        invocation = await self._invoke(_encode(event.event))
+        who = f"the function {self._function.name}"
+        running = run_function(self._function, _encode(event.event))
+        invocation = await in_time(running, self._seconds, who)
         if invocation.function_error is not None:
-            raise IntegrationError(f"the function {self._function.name} failed: {_why(invocation.payload)}", 502)
+            raise IntegrationError(f"{who} failed: {_why(invocation.payload)}", 502)
         if event.kind is DISCONNECT:
             return None  # nobody is there to be answered
         try:
             response = read_proxy_response(invocation.payload)
         except MalformedResponse as error:
-            raise IntegrationError(
-                f"the function {self._function.name} answered what is no proxy response: {error}"
-            ) from None
+            raise IntegrationError(f"{who} answered what is no proxy response: {error}") from None
         if event.kind is not CONNECT:
-            self._check_reply(response)
+            check_reply(response.body, self._message_bytes, who)
         return response
-
-    async def _invoke(self, payload: bytes) -> Invocation:
-        try:
-            async with asyncio.timeout(self._seconds):
-                return await self._function.invoke(payload)
-        except TimeoutError:
-            raise IntegrationTimeout(
-                f"the function {self._function.name} did not answer within {self._seconds:g} s"
-            ) from None
-        except InvocationRefused as refused:
-            raise IntegrationError(f"the function {self._function.name} was not run: {refused}") from None
-
-    def _check_reply(self, response: Response) -> None:
-        size = len(response.body.encode() if isinstance(response.body, str) else response.body or b"")
-        if size > self._message_bytes:
-            raise ReplyTooLarge(
-                f"the function {self._function.name} answered {size:,} bytes; the limit message_bytes is "
-                f"{self._message_bytes:,}"
-            )
 
 
 def read_proxy_response(payload: bytes) -> Response:
