@@ -4,19 +4,23 @@ import json
 
 import pytest
 
+from trunkline.backends import Backends
 from trunkline.compiling import compile_deployment, load_deployment
 from trunkline.config import Settings
 from trunkline.errors import ConfigurationError
 from trunkline.gateway.throttling import Throttling
+from trunkline.integrations.base import MessageRefused
 from trunkline.model.api import Rate
 from trunkline.model.deployment import (
     ApiDefinition,
     AuthorizerDefinition,
     Deployment,
+    IntegrationDefinition,
     RouteDefinition,
     StageDefinition,
 )
 from trunkline.model.functions import InvocationRefused
+from trunkline.testing import context
 from trunkline.testing.functions import Function
 
 ROUTES = (
@@ -30,10 +34,22 @@ def api(logical_id="Chat", **given):
     return ApiDefinition(logical_id, "chat", f"{logical_id.lower():0<10}", "$request.body.action", **given)
 
 
-def compiled(*apis, functions=(), **settings):
+class Noted(Backends):
+    """What integrations are made of, noted."""
+
+    def __init__(self):
+        super().__init__("us-east-1")
+        self.made = []
+
+    def integration(self, definition, function):
+        self.made.append((definition, function))
+        return super().integration(definition, function)
+
+
+def compiled(*apis, functions=(), backends=None, **settings):
     named = {function.name: function for function in functions}
     throttling = Throttling({}, lambda: 0.0)
-    return compile_deployment(Deployment(apis), named, Settings(**settings), throttling)
+    return compile_deployment(Deployment(apis), named, Settings(**settings), throttling, backends or Noted())
 
 
 def test_a_stage_is_served_at_its_name_under_the_domain_of_its_api():
@@ -79,6 +95,67 @@ async def test_a_function_that_the_template_does_not_have_is_refused_by_name():
     one = compiled(api())["dev"]
     with pytest.raises(InvocationRefused, match="'send' is no function of the template"):
         await one.routes["send"].invoke.__self__._function.invoke(b"{}")
+
+
+def test_an_integration_that_is_no_proxy_has_its_function_and_each_stages_url():
+    backends = Noted()
+    routes = (
+        RouteDefinition("a", "", integration=IntegrationDefinition("HTTP", uri="http://${stageVariables.host}/x")),
+        RouteDefinition("b", "", integration=IntegrationDefinition("AWS", function="${stageVariables.which}-b")),
+    )
+    stages = (
+        StageDefinition("dev", {"host": "one.test", "which": "blue"}),
+        StageDefinition("live", {"host": "two.test", "which": "green"}),
+    )
+    blue = Function(lambda event, context: {}, name="blue-b")
+    served = compiled(api(routes=routes, stages=stages), functions=[blue], backends=backends)
+    assert list(served["live"].routes) == ["a", "b"]
+    assert [(one.kind, one.uri, function and function.name) for one, function in backends.made] == [
+        ("HTTP", "http://one.test/x", None),
+        ("AWS", "", "blue-b"),
+        ("HTTP", "http://two.test/x", None),
+        ("AWS", "", "green-b"),
+    ]
+
+
+async def test_a_route_with_models_takes_what_they_take():
+    answered = Function(lambda event, context: {"statusCode": 200, "body": "taken"}, name="send")
+    routes = (RouteDefinition("send", "send", model_select="$default", models={"$default": '{"type": "object"}'}),)
+    one = compiled(api(routes=routes), functions=[answered])["dev"]
+    assert (await one.routes["send"].invoke(context("{}").req)).body == "taken"
+    with pytest.raises(MessageRefused):
+        await one.routes["send"].invoke(context("[]").req)
+
+
+def test_connect_has_what_a_handshake_must_have():
+    one = compiled(api(routes=(RouteDefinition("$connect", "connect", required=("route.request.header.Token",)),)))[
+        "dev"
+    ]
+    assert [(source.place, source.name) for source in one.connect.required] == [("route.request.header", "Token")]
+    assert compiled(api())["dev"].connect.required == ()
+
+
+@pytest.mark.parametrize(
+    ("route", "told"),
+    [
+        (RouteDefinition("x", "x", model_select="$nothing", models={"a": "{}"}, where="t:4"), "t:4: select="),
+        (RouteDefinition("x", "x", model_select="a", models={"a": "["}, where="t:4"), "t:4: the schema is no JSON"),
+        (RouteDefinition("$connect", "x", required=("x",), where="t:4"), "t:4: Invalid request identity source"),
+        (
+            RouteDefinition("x", "", integration=IntegrationDefinition("MOCK", select="$nothing", where="t:5")),
+            r"t:5: .*\$nothing",
+        ),
+        (
+            RouteDefinition(
+                "x", "", integration=IntegrationDefinition("HTTP", uri="http://${stageVariables.h}", where="t:5")
+            ),
+            r"t:5: IntegrationUri has \$\{stageVariables.h\}, and stage dev has no variable h",
+        ),
+    ],
+)
+def test_a_route_that_cannot_be_is_told_with_its_place(route, told):
+    with pytest.raises(ConfigurationError, match=f"^{told}"):
+        compiled(api(routes=(route,)))
 
 
 def test_an_authorizer_is_asked_with_its_identity_sources():

@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "resources": BASES,
     "aws": {"resources", "connections.management_api", "integrations.python", "stores"},
     "runtime": EVERYTHING - {"cli", "testing"},
+    "backends": EVERYTHING - {"cli", "testing"},
     "compiling": EVERYTHING - {"cli", "testing"},
     "served": EVERYTHING - {"cli", "testing"},
     "cli": EVERYTHING - {"testing"},

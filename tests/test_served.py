@@ -1,6 +1,7 @@
 """A template that is served inside this process."""
 
 import asyncio
+import contextlib
 import json
 import socket
 from pathlib import Path
@@ -301,3 +302,88 @@ def test_functions_run_anew_when_a_file_of_a_layer_of_theirs_changes(tmp_path):
             assert await said(served.address, "hello") == "another"
 
     asyncio.run(run())
+
+
+def mock(reply, host="127.0.0.1:1"):
+    """A template without a function: a mock, and a server that a stage variable names."""
+
+    def integration(kind, **more):
+        return {
+            "Type": "AWS::ApiGatewayV2::Integration",
+            "Properties": {"ApiId": {"Ref": "Api"}, "IntegrationType": kind} | more,
+        }
+
+    def route(key, way):
+        given = {"ApiId": {"Ref": "Api"}, "RouteKey": key, "RouteResponseSelectionExpression": "$default"}
+        return {
+            "Type": "AWS::ApiGatewayV2::Route",
+            "Properties": given | {"Target": {"Fn::Join": ["/", ["integrations", {"Ref": way}]]}},
+        }
+
+    return {
+        "Mock": integration("MOCK", RequestTemplates={"$default": '{"statusCode": 200}'}),
+        "Answer": {
+            "Type": "AWS::ApiGatewayV2::IntegrationResponse",
+            "Properties": {
+                "ApiId": {"Ref": "Api"},
+                "IntegrationId": {"Ref": "Mock"},
+                "IntegrationResponseKey": "$default",
+                "ResponseTemplates": {"$default": reply},
+            },
+        },
+        "Ping": route("ping", "Mock"),
+        "Server": integration("HTTP_PROXY", IntegrationUri="http://${stageVariables.host}/x", IntegrationMethod="POST"),
+        "Serve": route("serve", "Server"),
+        "Stage": {
+            "Type": "AWS::ApiGatewayV2::Stage",
+            "Properties": {"ApiId": {"Ref": "Api"}, "StageName": "dev", "StageVariables": {"host": host}},
+        },
+    }
+
+
+@contextlib.asynccontextmanager
+async def answering(text):
+    """A server that answers every request with a text."""
+
+    async def answer(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"HTTP/1.1 200 OK\r\ncontent-length: {len(text)}\r\n\r\n{text}".encode())
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        yield "127.0.0.1:{}".format(server.sockets[0].getsockname()[1])
+
+
+def test_templates_and_servers_are_asked_and_a_changed_template_asks_others_under_open_connections(tmp_path):
+    async def work(served):
+        async with answering("one") as one, answering("two") as two:
+            written(tmp_path, **mock("first $context.routeKey", one))
+            await served.redeploy()
+            host, port = served.address
+            async with connect(f"ws://{host}:{port}/dev") as client:
+
+                async def answers():
+                    heard = []
+                    for action in ("ping", "serve"):
+                        await client.send(json.dumps({"action": action}))
+                        heard.append(await asyncio.wait_for(client.recv(), 20))
+                    return heard
+
+                before = await answers()
+                written(tmp_path, **mock("second $context.routeKey", two))
+                await served.redeploy()
+                return before, await answers()
+
+    assert serving(work, written(tmp_path), []) == (["first ping", "one"], ["second ping", "two"])
+
+
+def test_nothing_of_integrations_is_left_after_a_run_and_nothing_is_made_for_a_run_without(tmp_path):
+    async def work(served):
+        await said(served.address, '{"action": "ping"}')
+        return served.backends
+
+    backends = serving(work, written(tmp_path, **mock("pong")), [])
+    assert backends.worker is None
+    without = serving(work, written(tmp_path), [])
+    assert without.worker is None

@@ -12,6 +12,7 @@ from trunkline import limits
 from trunkline.errors import ConfigurationError, DeclarationError
 from trunkline.gateway.authorizers import LambdaAuthorizer
 from trunkline.integrations.lambda_function import LambdaIntegration
+from trunkline.integrations.validated import ValidatedIntegration
 from trunkline.model.api import (
     CONNECT_ROUTE,
     DISCONNECT_ROUTE,
@@ -27,12 +28,15 @@ from trunkline.model.identity_sources import parse_identity_sources
 from trunkline.templates import load_template
 
 if TYPE_CHECKING:
+    from trunkline.backends import Backends
     from trunkline.config import Settings
     from trunkline.gateway.throttling import Throttling
+    from trunkline.integrations.base import Integration
     from trunkline.model.deployment import (
         ApiDefinition,
         AuthorizerDefinition,
         Deployment,
+        IntegrationDefinition,
         RouteDefinition,
         StageDefinition,
     )
@@ -66,12 +70,17 @@ def load_deployment(file: Path, settings: Settings) -> Deployment:
 
 
 def compile_deployment(
-    deployment: Deployment, functions: Mapping[str, Invoker], settings: Settings, throttling: Throttling
+    deployment: Deployment,
+    functions: Mapping[str, Invoker],
+    settings: Settings,
+    throttling: Throttling,
+    backends: Backends,
 ) -> dict[str, CompiledApi]:
     """What is served, by the path that it is served at: `{stage}`, or `{stage}-{logical id}` for a second of that name.
 
     Args:
         functions: by physical name.
+        backends: makes what is behind integrations that are not `AWS_PROXY`.
 
     Raises:
         ConfigurationError: an expression of the template cannot be.
@@ -80,14 +89,14 @@ def compile_deployment(
     for api in deployment.apis:
         for stage in api.stages:
             path = f"{stage.name}-{api.logical_id}" if stage.name in served else stage.name
-            served[path] = throttling.applied(_compiled(api, stage, functions, settings))
+            served[path] = throttling.applied(_compiled(api, stage, functions, settings, backends))
     return served
 
 
 def _compiled(
-    api: ApiDefinition, stage: StageDefinition, functions: Mapping[str, Invoker], settings: Settings
+    api: ApiDefinition, stage: StageDefinition, functions: Mapping[str, Invoker], settings: Settings, backends: Backends
 ) -> CompiledApi:
-    routes = {route.key: _route(route, stage, functions) for route in api.routes}
+    routes = {route.key: _route(route, stage, functions, backends) for route in api.routes}
     connect, disconnect = routes.pop(CONNECT_ROUTE, None), routes.pop(DISCONNECT_ROUTE, None)
     try:
         select = compile_selector(api.select)
@@ -113,11 +122,42 @@ def _compiled(
     )
 
 
-def _route(route: RouteDefinition, stage: StageDefinition, functions: Mapping[str, Invoker]) -> CompiledRoute:
-    function = _function(route.function, stage, functions)
-    integration = LambdaIntegration(function, seconds=route.seconds)
+def _route(
+    route: RouteDefinition, stage: StageDefinition, functions: Mapping[str, Invoker], backends: Backends
+) -> CompiledRoute:
+    integration: Integration
+    if route.integration is None:
+        integration = LambdaIntegration(_function(route.function, stage, functions), seconds=route.seconds)
+    else:
+        integration = _mapped(route.integration, stage, functions, backends)
+    try:
+        if route.models:
+            integration = ValidatedIntegration(integration, route.model_select, route.models)
+        required = parse_identity_sources(route.required)
+    except DeclarationError as error:
+        raise ConfigurationError(f"{route.where}: {error}") from None
     rate = stage.route_rates.get(route.key)
-    return CompiledRoute(route.key, integration.invoke, route.where, two_way=route.two_way, rate=rate)
+    return CompiledRoute(
+        route.key, integration.invoke, route.where, two_way=route.two_way, rate=rate, required=required
+    )  # fmt: skip
+
+
+def _mapped(
+    definition: IntegrationDefinition, stage: StageDefinition, functions: Mapping[str, Invoker], backends: Backends
+) -> Integration:
+    function = _function(definition.function, stage, functions) if definition.function else None
+    try:
+        return backends.integration(replace(definition, uri=_url(definition, stage)), function)
+    except DeclarationError as error:
+        raise ConfigurationError(f"{definition.where}: {error}") from None
+
+
+def _url(definition: IntegrationDefinition, stage: StageDefinition) -> str:
+    for name in _VARIABLE.findall(definition.uri):
+        if name not in stage.variables:
+            told = f"IntegrationUri has ${{stageVariables.{name}}}, and stage {stage.name} has no variable {name}"
+            raise DeclarationError(told)
+    return _resolved(definition.uri, stage)
 
 
 def _authorizer(
@@ -132,9 +172,13 @@ def _authorizer(
 
 
 def _function(name: str, stage: StageDefinition, functions: Mapping[str, Invoker]) -> Invoker:
-    resolved = _VARIABLE.sub(lambda found: stage.variables.get(found[1], ""), name)
+    resolved = _resolved(name, stage)
     function = functions.get(resolved)
     return _Missing(resolved) if function is None else function
+
+
+def _resolved(text: str, stage: StageDefinition) -> str:
+    return _VARIABLE.sub(lambda found: stage.variables.get(found[1], ""), text)
 
 
 class _Missing:

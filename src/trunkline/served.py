@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trunkline.backends import NO_DYNAMODB, Backends
 from trunkline.compiling import compile_deployment, load_deployment
 from trunkline.connections.local import LocalConnections
 from trunkline.errors import ConfigurationError
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
 __all__ = ["ServedTemplate", "open_template"]
 
 _STATE = ".trunkline"
-_NOWHERE = "http://127.0.0.1:1/no-dynamodb-was-started"  # in the message of whoever calls it
 
 
 class ServedTemplate:
@@ -60,6 +60,7 @@ class ServedTemplate:
         admin_address: those of `/live` and `/ready`, if there are any.
         dynamodb: URL of the DynamoDB that the functions use, if there is one.
         certificates: what the door speaks TLS with.
+        backends: what is behind its integrations, other than functions.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class ServedTemplate:
         self._say = say
         self._retired: list[LocalFunction] = []
         self._throttling = Throttling(rates_of(settings), gateway.time)
+        self.backends = Backends(settings.region)
         self._scratch = Path()
         self._hints: set[tuple[str, str]] = set()
         self._surroundings: Surroundings | None = None
@@ -135,7 +137,9 @@ class ServedTemplate:
     async def close(self) -> None:
         """Close every connection, and end every worker and the DynamoDB that was started."""
         await self.gateway.close()
-        await asyncio.gather(*(function.close() for function in (*self.functions.values(), *self._retired)))
+        await asyncio.gather(
+            self.backends.close(), *(function.close() for function in (*self.functions.values(), *self._retired))
+        )
         await self._open.aclose()
 
     def _said(self, function: str, line: str) -> None:
@@ -159,7 +163,7 @@ class ServedTemplate:
             return
         if deployment.tables:
             self._tables = await self._open_tables(deployment)
-            self.dynamodb = _NOWHERE if self._tables is None else self._tables.url
+            self.dynamodb = NO_DYNAMODB if self._tables is None else self._tables.url
         elif self._settings.dynamodb not in KINDS:
             self.dynamodb = self._settings.dynamodb
 
@@ -212,7 +216,8 @@ class ServedTemplate:
             if before is None or before.definition != definition or surroundings != self._surroundings:
                 before = LocalFunction(definition, surroundings)
             functions[definition.name] = before
-        apis = compile_deployment(deployment, functions, self._settings, self._throttling)
+        self.backends.dynamodb = self.dynamodb
+        apis = compile_deployment(deployment, functions, self._settings, self._throttling, self.backends)
         for name, function in self.functions.items():
             if functions.get(name) is not function:
                 function.replace()

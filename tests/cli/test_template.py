@@ -119,6 +119,53 @@ def test_a_change_of_the_template_is_deployed_under_open_connections(application
         assert client.recv(timeout=20) == "later two"
 
 
+INTEGRATIONS = """
+    Parameters:
+      Server: {Type: String, Default: "http://${stageVariables.host}/x"}
+    Resources:
+      Socket:
+        Type: AWS::ApiGatewayV2::Api
+        Properties: {Name: socket, ProtocolType: WEBSOCKET, RouteSelectionExpression: $request.body.action}
+      Stage:
+        Type: AWS::ApiGatewayV2::Stage
+        Properties: {ApiId: !Ref Socket, StageName: dev, StageVariables: {host: a.test}}
+      Fn:
+        Type: AWS::Lambda::Function
+        Properties: {FunctionName: mean, Code: {ZipFile: x = 1}, Handler: index.x, Runtime: python3.11}
+"""
+INTEGRATION = """\
+  {name}:
+    Type: AWS::ApiGatewayV2::Integration
+    Properties: {{ApiId: !Ref Socket, {properties}}}
+  {name}Route:
+    Type: AWS::ApiGatewayV2::Route
+    Properties: {{ApiId: !Ref Socket, RouteKey: {key}, Target: !Sub 'integrations/${{{name}}}'}}
+"""
+
+
+def test_the_banner_says_what_is_behind_each_route(tmp_path, run_trunkline):
+    text = textwrap.dedent(INTEGRATIONS)
+    for name, key, properties in (
+        ("Ping", "ping, RouteResponseSelectionExpression: $default", "IntegrationType: MOCK"),
+        ("Rest", "$default", "IntegrationType: HTTP_PROXY, IntegrationMethod: put, IntegrationUri: !Ref Server"),
+        ("Put", "put", "IntegrationType: AWS, IntegrationUri: 'arn:aws:apigateway:us-east-1:dynamodb:action/PutItem'"),
+        ("Mean", "mean", "IntegrationType: AWS, IntegrationUri: !GetAtt Fn.Arn"),
+        ("Queue", "queue", "IntegrationType: AWS, IntegrationUri: 'arn:aws:apigateway:us-east-1:sqs:path/1/q'"),
+    ):
+        text += INTEGRATION.format(name=name, key=key, properties=properties)
+    (tmp_path / "template.yaml").write_text(text)
+    banner = run_trunkline(tmp_path / "template.yaml").banner
+    rows = [line.strip().split("  ")[0] for line in banner if " -> " in line]
+    assert rows == [
+        "ping -> MOCK and back",
+        "$default -> HTTP_PROXY PUT http://${stageVariables.host}/x",
+        "put -> AWS dynamodb:PutItem",
+        "mean -> AWS mean",
+    ]
+    told = "nothing here is behind 'arn:aws:apigateway:us-east-1:sqs:path/1/q': route queue is left out"
+    assert any(told in line for line in banner)
+
+
 def test_code_that_changes_together_with_the_template_is_taken_up_too(application, run_trunkline):
     running = run_trunkline(application)
     with connect(running.url("socket")) as client:

@@ -112,9 +112,11 @@ def test_an_application_runs_as_it_stands_and_its_clients_hear_what_they_would_h
 ):
     script = script_of(app)
     template = copied(app, script, tmp_path / app)
-    running = run_trunkline(template, *getattr(script, "ARGUMENTS", ()), "--node-modules", NODE_MODULES, clean=False)
-    asyncio.run(script.script(Connect(running.port)))
-    code, out, err = running.stop()
+    with getattr(script, "serving", contextlib.nullcontext)() as more:
+        arguments = [*getattr(script, "ARGUMENTS", ()), *(more or ())]
+        running = run_trunkline(template, *arguments, "--node-modules", NODE_MODULES, clean=False)
+        asyncio.run(script.script(Connect(running.port)))
+        code, out, err = running.stop()
     assert code == 0
     for text, times in getattr(script, "LOGGED", {}).items():
         assert sum(text in line for line in out.splitlines()) == times, out

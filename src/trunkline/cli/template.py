@@ -16,7 +16,7 @@ from trunkline.log import escape
 if TYPE_CHECKING:
     from trunkline.cli.stopping import Stop
     from trunkline.config import Settings
-    from trunkline.model.deployment import Deployment
+    from trunkline.model.deployment import Deployment, RouteDefinition
     from trunkline.served import ServedTemplate
 
 __all__ = ["serve_template"]
@@ -123,13 +123,23 @@ def _rows(served: ServedTemplate, chosen: Settings, address: str) -> Iterator[_R
         if definition.authorizer is not None:
             yield "", (f"authorizer -> {definition.authorizer.function}",), definition.authorizer.where
         for route in definition.routes:
-            yield "", (f"{route.key} -> {route.function}{' and back' if route.two_way else ''}",), route.where
+            yield "", (f"{route.key} -> {_behind(route)}{' and back' if route.two_way else ''}",), route.where
     for function in deployment.functions:
         yield "function", (function.name, function.runtime), function.where
     for table in deployment.tables:
         yield "table", (table.name, f"in {served.dynamodb}" if served.has_tables else "not there"), table.where
     if deployment.not_run:
         yield "not run here", (_few(deployment),), ""
+
+
+def _behind(route: RouteDefinition) -> str:
+    """What a route leads to, as its stages are told it."""
+    integration = route.integration
+    if integration is None:
+        return route.function
+    if integration.uri:
+        return f"{integration.kind} {integration.method} {integration.uri}"
+    return " ".join(filter(None, (integration.kind, integration.function, integration.action)))
 
 
 def _width(rows: list[_Row], label: str, column: int) -> int:
