@@ -10,7 +10,7 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-from trunkline.integrations.vtl_values import is_number, is_same, is_true, text
+from trunkline.integrations.vtl_values import bounded, is_number, is_same, is_true, text
 
 __all__ = ["OPERATORS", "calculate_expression", "calculate_range", "negate", "read_expression"]
 
@@ -20,7 +20,7 @@ def _of_numbers(function: Callable[[Any, Any], Any], otherwise: Any = None) -> C
 
 
 def _add(left: Any, right: Any) -> Any:
-    return left + right if is_number(left) and is_number(right) else text(left) + text(right)
+    return left + right if is_number(left) and is_number(right) else bounded(text(left) + text(right))
 
 
 def _divide(left: Any, right: Any) -> Any:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from trunkline.integrations.vtl_values import OUTPUT_BYTES, Entry, Literal, Refused, Service, text
+from trunkline.integrations.vtl_values import Entry, Literal, Refused, Service, bounded, text
 
 __all__ = ["call"]
 
@@ -32,9 +32,7 @@ def call(value: Any, name: str, arguments: list[Any]) -> Any:
         made = method(*arguments) if isinstance(value, Service) else method(value, *arguments)
     except (TypeError, ValueError, LookupError, AttributeError, OverflowError, re.error) as error:
         raise Refused(f"{name}() of {_kind(value)} failed: {error}") from None
-    if isinstance(made, str) and len(made) > OUTPUT_BYTES:
-        raise Refused(f"the text is longer than {OUTPUT_BYTES:,} bytes")
-    return made
+    return bounded(made) if isinstance(made, str) else made
 
 
 def _methods(value: Any) -> Mapping[str, Callable[..., Any]]:

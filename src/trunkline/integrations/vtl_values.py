@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 __all__ = [
-    "OUTPUT_BYTES", "Entry", "Literal", "Output", "Refused", "Service", "is_number", "is_same", "is_true", "item",
-    "member", "read_json", "text", "to_json",
+    "OUTPUT_BYTES", "Entry", "Literal", "Output", "Refused", "Service", "bounded", "is_number", "is_same", "is_true",
+    "item", "member", "read_json", "text", "to_json",
 ]  # fmt: skip
 
 OUTPUT_BYTES = 1024 * 1024
@@ -70,6 +70,17 @@ class Output:
     def getvalue(self) -> str:
         """All of it."""
         return "".join(self._parts)
+
+
+def bounded(value: str) -> str:
+    """The text.
+
+    Raises:
+        Refused: it is too long.
+    """
+    if len(value) > OUTPUT_BYTES:
+        raise Refused(f"the text is longer than {OUTPUT_BYTES:,} bytes")
+    return value
 
 
 # Printing.
