@@ -326,7 +326,8 @@ async def test_a_connect_integration_that_fails_says_with_which_status(caplog, e
 
 
 @pytest.mark.parametrize("query", [{}, {"room": ""}, {"other": "1"}])
-async def test_a_handshake_without_what_its_route_requires_is_400_and_nobody_is_asked(query):
+async def test_a_handshake_without_what_its_route_requires_is_400_and_nobody_is_asked(query, caplog):
+    caplog.set_level(logging.INFO, "trunkline.handlers")
     asked = []
 
     async def invoke(event):
@@ -344,6 +345,9 @@ async def test_a_handshake_without_what_its_route_requires_is_400_and_nobody_is_
     assert (refused.value.status, told["message"]) == (400, "Bad request parameters")
     assert list(told) == ["message", "connectionId", "requestId"]
     assert asked == []
+    (record,) = caplog.records
+    told = "a handshake was refused: $connect at template.yaml:2 requires route.request.querystring.room; "
+    assert (record.levelname, record.getMessage().startswith(told)) == ("INFO", True)
 
 
 async def test_a_handshake_with_what_its_route_requires_is_taken():

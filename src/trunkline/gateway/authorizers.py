@@ -15,7 +15,7 @@ from trunkline import limits
 from trunkline.gateway.dispatcher import error_body, log_handler_error
 from trunkline.gateway.http import HttpResponse
 from trunkline.gateway.runner import NOT_HANDLERS, HandlerTimeout
-from trunkline.model.api import Authorization, CompiledRoute
+from trunkline.model.api import Authorization, CompiledRoute, Response
 from trunkline.model.authorization import Refused, read_authorizer_output
 from trunkline.model.events import AuthorizerEvent
 from trunkline.model.functions import InvocationRefused
@@ -24,11 +24,11 @@ from trunkline.model.identity_sources import are_present
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from trunkline.model.api import CompiledApi, CompiledAuthorizer, Response
+    from trunkline.model.api import CompiledApi, CompiledAuthorizer
     from trunkline.model.events import Event
     from trunkline.model.functions import Invoker
 
-__all__ = ["LambdaAuthorizer", "authorize", "two_authorizations"]
+__all__ = ["LambdaAuthorizer", "authorize", "two_authorizations", "what_it_lacks"]
 
 logger = logging.getLogger("trunkline.handlers")
 _KEY = "authorizer"  # what the log calls it, where a handler has its route
@@ -39,6 +39,21 @@ _PAGE = (
 _encode = msgspec.json.Encoder().encode
 _Decide: TypeAlias = "Callable[[Event], Awaitable[Response | None]]"
 _Invoke: TypeAlias = "Callable[[CompiledRoute, Event], Awaitable[Response | None]]"
+
+
+def what_it_lacks(route: CompiledRoute, connect: Event) -> Response | None:
+    """What a handshake is answered with that has not all that its route requires; None if it has.
+
+    Nobody has been asked then. Anybody can send such a handshake, so it is no error, and the log names what is missing.
+    """
+    lacking = ", ".join(f"{source.place}.{source.name}" for source in route.required if not source.value(connect))
+    if not lacking:
+        return None
+    logger.info(
+        "a handshake was refused: %s at %s requires %s; connection %s, request %s",
+        route.key, route.where, lacking, connect.connection_id, connect.request_id,
+    )  # fmt: skip
+    return Response(400, error_body(limits.MESSAGE_BAD_PARAMETERS, connect))
 
 
 async def authorize(api: CompiledApi, connect: Event, invoke: _Invoke) -> Authorization:

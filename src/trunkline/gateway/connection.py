@@ -15,7 +15,7 @@ from trunkline import clock, limits
 from trunkline.connections.base import ConnectionInfo
 from trunkline.errors import SlowConsumer
 from trunkline.gateway import http
-from trunkline.gateway.authorizers import authorize
+from trunkline.gateway.authorizers import authorize, what_it_lacks
 from trunkline.gateway.dispatcher import error_body, log_handler_error, log_integration_error
 from trunkline.gateway.hangups import has_hung_up
 from trunkline.gateway.lifecycle import State, Trigger, after
@@ -23,7 +23,6 @@ from trunkline.gateway.runner import NOT_HANDLERS, HandlerTimeout, Runner
 from trunkline.integrations.base import IntegrationError
 from trunkline.model.api import CONNECT_ROUTE, DISCONNECT_ROUTE, CompiledRoute, Response
 from trunkline.model.events import CONNECT, DISCONNECT, Event, Handshake, Identity
-from trunkline.model.identity_sources import are_present
 from trunkline.model.ids import request_id
 from trunkline.wire.frames import encode_close
 from trunkline.wire.handshake import accept_response, check_subprotocol
@@ -148,10 +147,10 @@ class Connection(Runner):
 
     async def _decide(self, api: CompiledApi, handshake: Handshake, key: str) -> None:
         event = Event(CONNECT, self._identity, CONNECT_ROUTE, handshake=handshake)
-        if api.connect is not None and not are_present(api.connect.required, event):
+        lacking = None if api.connect is None else what_it_lacks(api.connect, event)
+        if lacking is not None:
             self._runner = None
-            response = Response(400, error_body(limits.MESSAGE_BAD_PARAMETERS, event))
-            self._refuse(http.refusal(response, event.request_id))
+            self._refuse(http.refusal(lacking, event.request_id))
             return
         if api.authorizer is not None and not await self._is_authorized(api, event):
             return
