@@ -1,7 +1,6 @@
 """Mapping templates in a worker: what a run of them is like, and what none of them can do to the node."""
 
 import asyncio
-import contextlib
 import functools
 import json
 import os
@@ -206,8 +205,8 @@ async def test_who_no_longer_waits_disturbs_nobody(worker):
     await asyncio.sleep(0.02)
     waiting.cancel()
     queued.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await waiting
+    await asyncio.wait([waiting, queued])
+    assert waiting.cancelled()
     assert await worker.render("after", Values()) == "after"
 
 
