@@ -250,7 +250,7 @@ async def test_a_template_that_does_not_render_fails_and_reaches_nothing(kind):
 @pytest.mark.parametrize(
     ("kind", "more", "who"),
     [
-        ("HTTP", {}, "POST https://api.test/"), ("HTTP_PROXY", {"method": "GET"}, "GET https://api.test/"), ("MOCK", {}, "the mock"),
+        ("HTTP", {}, "POST https://api.test/"), ("HTTP_PROXY", {"method": "GET", "uri": "https://api.test/?key=secret"}, "GET https://api.test/"), ("MOCK", {}, "the mock"),
         ("AWS", {"function": "chat"}, "the function chat"), ("AWS", {"action": "dynamodb:PutItem"}, "dynamodb:PutItem"),
     ],
 )  # fmt: skip

@@ -98,7 +98,7 @@ class HttpBackend:
         self._url = UrlTemplate(uri)
         self._method = method
         self._client = client
-        self._who = f"{method} {uri}"
+        self._who = f"{method} {uri.partition('?')[0]}"  # a key may stand behind it
 
     async def call(self, asked: Asked) -> Answered:
         """See `Backend.call`."""

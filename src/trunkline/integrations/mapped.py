@@ -180,7 +180,7 @@ def _named(definition: IntegrationDefinition) -> str:
     if definition.function:
         return f"the function {definition.function}"
     if definition.uri:
-        return f"{definition.method} {definition.uri}"
+        return f"{definition.method} {definition.uri.partition('?')[0]}"
     return definition.action or "the mock"
 
 
