@@ -178,7 +178,9 @@ def test_a_vpc_link_to_a_plain_url_is_tried(route):
         (HTTP + "PassthroughBehavior: SOMETIMES", "20: .*'SOMETIMES'; expected one of WHEN_NO_MATCH, WHEN_NO_TEMPLATES, NEVER"),
         (HTTP + "RequestTemplates: {a: {b: c}}", "20: .*RequestTemplates of a is a dict; expected a text"),
         (HTTP + "RequestParameters:\n  integration.request.body.x: context.x", "21: .*'integration.request.body.x' is nothing of a request"),
-        (HTTP + "RequestParameters:\n  integration.request.header.x: method.request.x", "21: .*header.x is 'method.request.x'; expected such as"),
+        (HTTP + "RequestParameters:\n  integration.request.header.x: method.request.x", "21: .*header.x is 'method.request.x'; expected route"),
+        (HTTP + "RequestParameters:\n  integration.request.header.Content-Length: context.x", "21: .*this header is the gateway's own"),
+        (HTTP + "TemplateSelectionExpression: $nothing", r"20: .*the template selection expression '[$]nothing' has a '[$]' at"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_an_error_with_its_line(app, properties, message):
@@ -190,7 +192,11 @@ def test_what_cannot_be_is_an_error_with_its_line(app, properties, message):
     ("responses", "message"),
     [
         (["IntegrationResponseKey: x"] * 2, "24: .*integration response x is at .*:19 already; expected another key"),
-        (["IntegrationResponseKey: /(/"], r"21: .*IntegrationResponseKey /\(/ is no regular expression: missing"),
+        (["IntegrationResponseKey: /(/"], r"21: .*the integration response key /\(/ is no regular expression: missing"),
+        (
+            ["IntegrationResponseKey: x, TemplateSelectionExpression: $x"],
+            r"21: .*expression '\$x' has a '\$' at position 0",
+        ),
     ],
 )
 def test_a_response_that_cannot_be_is_an_error_with_its_line(app, responses, message):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeAlias
 
 from trunkline import limits
+from trunkline.errors import DeclarationError
 from trunkline.model.deployment import IntegrationDefinition, ResponseDefinition
+from trunkline.model.mapping import compile_key, compile_parameters, compile_selection
 from trunkline.templates.resource import Resource
 from trunkline.templates.sections import as_text
 from trunkline.templates.uris import function_name
@@ -21,13 +24,6 @@ _SERVICE = re.compile(r"arn:[^:]+:apigateway:[^:]*:(?P<service>[^:]+):")
 _SERVICES = {"dynamodb"}
 _URL = re.compile(r"(?:https?://|\$\{stageVariables\.[A-Za-z0-9_]+\})")
 _PASSTHROUGH = ("WHEN_NO_MATCH", "WHEN_NO_TEMPLATES", "NEVER")
-_NAME = r"[a-zA-Z0-9._$-]+"
-_TARGET = re.compile(rf"integration\.request\.(?:header|querystring|path)\.{_NAME}")
-_SOURCE = re.compile(
-    rf"route\.request\.(?:(?:multivalue)?(?:header|querystring)\.{_NAME}|body(?:\..+)?)"
-    rf"|(?:stageVariables|context)\.{_NAME}|'.*'",
-    re.DOTALL,
-)
 
 
 class Integrations:
@@ -73,7 +69,7 @@ class Integrations:
             method="POST" if method == "ANY" else method,
             seconds=seconds_of(integration),
             parameters=_parameters(integration),
-            select=integration.text("TemplateSelectionExpression", ""),
+            select=_selection(integration),
             templates=_texts(integration, "RequestTemplates"),
             passthrough=_passthrough(integration),
             responses=self._responses_of(integration),
@@ -116,8 +112,9 @@ class Integrations:
             if key in made:
                 text = f"integration response {key} is at {made[key].where} already; expected another key"
                 raise response.error(text, "IntegrationResponseKey")
-            _check_key(response, key)
-            select = response.text("TemplateSelectionExpression", "")
+            with _errors_of(response, "IntegrationResponseKey"):
+                compile_key(key)
+            select = _selection(response, of_response=True)
             made[key] = ResponseDefinition(key, select, _texts(response, "ResponseTemplates"), response.where)
         return tuple(made.values())
 
@@ -133,19 +130,25 @@ def seconds_of(integration: Resource) -> float:
 def _parameters(integration: Resource) -> dict[str, str]:
     parameters = _texts(integration, "RequestParameters")
     for target, source in parameters.items():
-        if not _TARGET.fullmatch(target):
-            raise integration.error(
-                f"{target!r} is nothing of a request; expected integration.request.header.NAME, or querystring or path",
-                "RequestParameters",
-                target,
-            )
-        if not _SOURCE.fullmatch(source):
-            raise integration.error(
-                f"{target} is {source!r}; expected such as route.request.body.NAME, context.NAME or 'a text'",
-                "RequestParameters",
-                target,
-            )
+        with _errors_of(integration, "RequestParameters", target):
+            compile_parameters({target: source})
     return parameters
+
+
+def _selection(resource: Resource, *, of_response: bool = False) -> str:
+    expression = resource.text("TemplateSelectionExpression", "")
+    with _errors_of(resource, "TemplateSelectionExpression"):
+        compile_selection(expression, of_response=of_response)
+    return expression
+
+
+@contextlib.contextmanager
+def _errors_of(resource: Resource, *keys: str) -> Iterator[None]:
+    """What is wrong inside is an error of a property."""
+    try:
+        yield
+    except DeclarationError as error:
+        raise resource.error(str(error), *keys) from None
 
 
 def _texts(resource: Resource, name: str) -> dict[str, str]:
@@ -165,12 +168,3 @@ def _passthrough(integration: Resource) -> str:
         known = ", ".join(_PASSTHROUGH)
         raise integration.error(f"PassthroughBehavior is {given!r}; expected one of {known}", "PassthroughBehavior")
     return given
-
-
-def _check_key(response: Resource, key: str) -> None:
-    if len(key) > 1 and key.startswith("/") and key.endswith("/"):
-        try:
-            re.compile(key[1:-1])
-        except re.error as error:
-            text = f"IntegrationResponseKey {key} is no regular expression: {error}"
-            raise response.error(text, "IntegrationResponseKey") from None
