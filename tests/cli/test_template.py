@@ -121,7 +121,7 @@ def test_a_change_of_the_template_is_deployed_under_open_connections(application
 
 INTEGRATIONS = """
     Parameters:
-      Server: {Type: String, Default: "http://${stageVariables.host}/x"}
+      Server: {Type: String, Default: "http://${stageVariables.host}/x?key=secret"}
     Resources:
       Socket:
         Type: AWS::ApiGatewayV2::Api

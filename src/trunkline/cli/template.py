@@ -138,7 +138,8 @@ def _behind(route: RouteDefinition) -> str:
     if integration is None:
         return route.function
     if integration.uri:
-        return f"{integration.kind} {integration.method} {integration.uri}"
+        url = integration.uri.partition("?")[0]  # what comes behind may be a key
+        return f"{integration.kind} {integration.method} {url}"
     return " ".join(filter(None, (integration.kind, integration.function, integration.action)))
 
 
