@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 import ssl
+import subprocess
 import sys
 from urllib.parse import unquote
 
 import pytest
 import trustme
+import uvloop
 
 from trunkline import ConfigurationError, DeclarationError, testing
 from trunkline.integrations.base import Asked, IntegrationError, IntegrationTimeout, MessageRefused
@@ -195,6 +197,16 @@ async def test_a_connection_is_used_again():
     assert (len(server.requests), server.sockets) == (3, 1)
 
 
+def test_it_works_on_the_loop_that_a_node_has():
+    async def main():
+        async with serving() as (server, url):
+            assert (await ask(url, body="hello")).body == "ok"
+        assert server.requests[0].body == "hello"
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
+
+
 # What it answers.
 
 
@@ -371,6 +383,18 @@ def test_a_method_that_is_none_is_refused(method):
 def test_a_url_that_is_none_is_refused():
     with pytest.raises(DeclarationError):
         HttpBackend("https://{host}/", "GET", None)
+
+
+def test_httpx_is_loaded_when_a_client_is_made():
+    code = """
+import sys
+from trunkline.integrations import dynamodb, http, http_url, mapped
+before = sorted({"httpx", "botocore"} & sys.modules.keys())
+http.HttpClient()
+print(before, "httpx" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[] True\n"
 
 
 def test_without_httpx_it_is_said_what_to_install(monkeypatch):
