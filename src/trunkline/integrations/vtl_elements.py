@@ -33,7 +33,9 @@ _MEMBER = re.compile(r"\.([a-z_][\w-]*)", re.IGNORECASE | re.ASCII)
 _LOOP_VARIABLE = re.compile(r"\$([a-z_][\w-]*)", re.IGNORECASE | re.ASCII)
 _SINGLE = re.compile(r"'((?:[^']|'')*)'")
 _DOUBLE = re.compile(r'"((?:[^"]|"")*)"')
+_LOOP_END = re.compile(r"\s*\)(?:[ \t]*\r?\n)?")
 _BREAK = re.compile(r"#(?:break\b|\{break\})", re.IGNORECASE)
+_UNPARSED = re.compile(r"#\[\[(.*?)\]\]#", re.DOTALL)
 _BROKEN = re.compile(r"#(if|foreach|set|define|macro)\b", re.IGNORECASE)
 
 
@@ -49,6 +51,10 @@ _BEGINS = {
 
 class Stopped(BaseException):
     """`#stop`: what was made until there is all. No Exception, so that nobody on the way takes it for an error."""
+
+
+class _Broken(Stopped):
+    """`#break`: the loop ends, or the template outside of any."""
 
 
 def _parse_or_text(parse: Callable[[Any], None]) -> Callable[[Any], None]:
@@ -242,7 +248,10 @@ def _foreach(self: Any, stream: Any, namespace: Any, loader: None) -> None:
         }  # fmt: skip
         inside["velocityCount"], inside["velocityHasNext"] = count, more
         inside[self.loop_var_name] = value
-        self.block.evaluate(stream, inside, loader)
+        try:
+            self.block.evaluate(stream, inside, loader)
+        except _Broken:
+            break
 
 
 def _looped(value: Any) -> Any:
@@ -320,11 +329,29 @@ def _parse_unavailable(self: Any) -> None:
 def _parse_hash(parse: Callable[[Any], None]) -> Callable[[Any], None]:
     def parsed(self: Any) -> None:
         if self.next_match(_BREAK) is not None:
-            raise _refusal(self, "#break is not supported here; an #if in the loop does the same")
+            self.text = None
+            return
         found = self.next_match(_BROKEN)
         if found is not None:
             raise _refusal(self, f"this #{found[0]} cannot be read: {self.next_text()[:40].strip()}")
         parse(self)
+
+    return parsed
+
+
+def _hash(self: Any, stream: Any, namespace: Any, loader: None) -> None:
+    if self.text is None:
+        raise _Broken
+    stream.write(self.text)
+
+
+def _parse_text(parse: Callable[[Any], None]) -> Callable[[Any], None]:
+    def parsed(self: Any) -> None:
+        found = self.next_match(_UNPARSED)
+        if found is None:
+            parse(self)
+        else:
+            (self.text,) = found
 
     return parsed
 
@@ -334,7 +361,8 @@ CHANGES: dict[str, dict[str, Any]] = {
     "BinaryOperator": {"OPERATORS": OPERATORS},
     "EvaluateDirective": {"evaluate_raw": _as_written},
     "Expression": {"parse": _parse_expression, "calculate": _calculate_expression},
-    "ForeachDirective": {"LOOP_VAR_NAME": _LOOP_VARIABLE, "evaluate_raw": _foreach},
+    "FallthroughHashText": {"evaluate_raw": _hash},
+    "ForeachDirective": {"CLOSE_PAREN": _LOOP_END, "LOOP_VAR_NAME": _LOOP_VARIABLE, "evaluate_raw": _foreach},
     "FormalReference": {"evaluate_raw": _print_reference},
     "IfDirective": {"evaluate_raw": _if},
     "IncludeDirective": {"parse": _parse_unavailable},
@@ -357,5 +385,6 @@ AROUND: dict[str, Callable[[Callable[[Any], None]], Callable[[Any], None]]] = {
     "FallthroughHashText": _parse_hash,
     "ForeachDirective": _parse_foreach,
     "MacroCall": _parse_or_text,
+    "Text": _parse_text,
 }
 """By class of airspeed: what is put around its `parse`."""
