@@ -1,7 +1,11 @@
 """The methods of values of mapping templates."""
 
+import contextlib
+import itertools
+
 import pytest
 
+from trunkline.integrations import vtl_methods
 from trunkline.integrations.vtl_methods import call
 from trunkline.integrations.vtl_values import OUTPUT_BYTES, Entry, Literal, Refused, Service
 
@@ -153,6 +157,44 @@ def test_arguments_that_a_method_does_not_take_are_told(value, name, arguments):
         call(value, name, arguments)
 
 
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [([], "addAll"), ({}, "putAll"), ("a", "contains"), ("a", "concat"), ("a", "endsWith"), ("a", "matches")],
+)
+@pytest.mark.parametrize("other", [INPUT, Entry("ab", "cd")])
+def test_what_a_service_or_an_entry_consists_of_is_not_taken_out_of_it(value, name, other):
+    with pytest.raises(Refused, match=f"^{name}"):
+        call(value, name, [other])
+    assert not value or value == "a"
+
+
 def test_a_text_that_is_made_is_no_longer_than_an_output():
     with pytest.raises(Refused, match="longer than"):
         call("x" * (OUTPUT_BYTES // 2), "replaceAll", ["x", "xyz"])
+
+
+def is_plain(value):
+    if isinstance(value, dict):
+        return all(map(is_plain, value)) and all(map(is_plain, value.values()))
+    if isinstance(value, Entry):
+        return is_plain(value.key) and is_plain(value.value)
+    if isinstance(value, list | range):
+        return all(map(is_plain, value))
+    return value is None or value is INPUT or type(value) in {str, int, float, bool}
+
+
+def some_of_each():
+    return ["a", "1", 1, 2.5, True, None, [1, "b"], {"a": 1}, range(2), Entry("a", [1]), INPUT]
+
+
+def test_whatever_a_method_is_given_only_plain_data_comes_of_it():
+    asked = 0
+    for kind, _, table in vtl_methods._TABLES:
+        for name, count in itertools.product(table, range(3)):
+            for arguments in itertools.product(some_of_each(), repeat=count):
+                value = next(each for each in some_of_each() if isinstance(each, kind))
+                with contextlib.suppress(Refused):
+                    assert is_plain(call(value, name, list(arguments))), (value, name, arguments)
+                assert is_plain(value), (name, arguments)
+                asked += 1
+    assert asked > 5000

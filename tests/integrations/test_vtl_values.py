@@ -68,6 +68,11 @@ def test_a_number_prints_as_itself(number):
     assert float(text(number)) == number
 
 
+def test_what_is_no_data_cannot_be_printed():
+    with pytest.raises(Refused, match="^function is no value$"):
+        text(Literal([lambda: None]))
+
+
 def test_a_service_cannot_be_printed():
     with pytest.raises(Refused, match=r"^\$input cannot be printed; name a member of it$"):
         text(INPUT)

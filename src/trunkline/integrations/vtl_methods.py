@@ -81,6 +81,8 @@ def _add(value: list[Any], *given: Any) -> bool:
 
 
 def _add_all(value: list[Any], more: list[Any]) -> bool:
+    if not isinstance(more, list | range):  # a tuple of ours is none
+        raise TypeError("it takes a list")
     value.extend(list(more))
     return bool(more)
 
@@ -101,6 +103,12 @@ def _put(value: dict[Any, Any], key: Any, new: Any) -> Any:
     return before
 
 
+def _put_all(value: dict[Any, Any], more: dict[Any, Any]) -> None:
+    if not isinstance(more, dict):
+        raise TypeError("it takes an object")
+    value.update(more)
+
+
 def _index(value: list[Any], wanted: Any) -> int:
     return next((at for at, each in enumerate(value) if _equals(each, wanted)), -1)
 
@@ -114,7 +122,7 @@ _STRING = _ANY | {
     "charAt": _at,
     "concat": lambda value, more: value + more,
     "contains": lambda value, part: part in value,
-    "endsWith": lambda value, part: value.endswith(part),
+    "endsWith": lambda value, part: value.endswith("" + part),
     "equalsIgnoreCase": lambda value, other: value.lower() == other.lower(),
     "indexOf": lambda value, part, begin=0: value.find(part, begin),
     "isEmpty": lambda value: not value,
@@ -125,7 +133,7 @@ _STRING = _ANY | {
     "replaceAll": _replace_all,
     "replaceFirst": lambda value, pattern, by: _replace_all(value, pattern, by, 1),
     "split": _split,
-    "startsWith": lambda value, part: value.startswith(part),
+    "startsWith": lambda value, part: value.startswith("" + part),
     "substring": _substring,
     "toLowerCase": lambda value: value.lower(),
     "toUpperCase": lambda value: value.upper(),
@@ -148,7 +156,7 @@ _MAP = _ANY | {
     "isEmpty": lambda value: not value,
     "keySet": Literal,
     "put": _put,
-    "putAll": lambda value, more: value.update(dict(more)),
+    "putAll": _put_all,
     "remove": lambda value, key: value.pop(key, None),
     "size": len,
     "values": lambda value: Literal(value.values()),

@@ -112,8 +112,10 @@ def _print(value: Any, write: Callable[[str], None]) -> None:
         write(to_json(value))
     elif isinstance(value, float):
         write(_double(value))
-    else:
+    elif isinstance(value, int | None):
         write("null" if value is None else str(value).lower())
+    else:
+        raise Refused(f"{type(value).__name__} is no value")
 
 
 def _print_all(values: Any, brackets: str, write: Callable[[str], None]) -> None:
