@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from trunkline import Limits, MessageTooLarge, SlowConsumer, limits, testing, websocket
-from trunkline.integrations.base import IntegrationError, IntegrationTimeout
+from trunkline.integrations.base import IntegrationError, IntegrationTimeout, MessageRefused
 from trunkline.model.api import CompiledAuthorizer, CompiledRoute, Response
 from trunkline.model.identity_sources import parse_identity_sources
 from trunkline.wire.frames import (
@@ -323,6 +323,21 @@ async def test_a_connect_integration_that_fails_says_with_which_status(caplog, e
     assert (refused.value.status, json.loads(refused.value.body)["message"]) == (status, message)
     (record,) = caplog.records
     assert record.getMessage().startswith(f"the integration of $connect at template.yaml:2 failed: {error}; ")
+
+
+async def test_a_handshake_that_its_integration_refuses_is_no_error(caplog):
+    async def invoke(event):
+        raise MessageRefused("a header has a line break", 400)
+
+    caplog.set_level(logging.INFO, "trunkline.handlers")
+    async with testing.node([echoing()]) as node:
+        served_by(node, connect=invoke)
+        with pytest.raises(testing.Refused) as refused:
+            await node.connect("socket")
+    assert (refused.value.status, json.loads(refused.value.body)["message"]) == (400, "Bad request parameters")
+    [record] = [one for one in caplog.records if one.name == "trunkline.handlers"]
+    assert record.levelname == "INFO"
+    assert record.getMessage().startswith("what came to $connect at template.yaml:2 was refused: a header has")
 
 
 @pytest.mark.parametrize("query", [{}, {"room": ""}, {"other": "1"}])

@@ -13,7 +13,7 @@ from trunkline.gateway.dispatcher import (
     error_body,
     log_handler_error,
     log_integration_error,
-    log_refused_message,
+    log_refused,
     select_route,
     timed_out,
 )
@@ -153,11 +153,11 @@ def test_an_integration_that_failed_is_logged_in_its_own_words_without_a_traceba
 @pytest.mark.parametrize(("where", "said"), [("template.yaml:3", " at template.yaml:3"), ("", "")])
 def test_why_a_message_was_refused_is_logged_and_no_error(caplog, where, said):
     caplog.set_level(logging.INFO, "trunkline.handlers")
-    log_refused_message(dataclasses.replace(BID, where=where), EVENT, MessageRefused("it is no JSON"))
+    log_refused(dataclasses.replace(BID, where=where), EVENT, MessageRefused("it is no JSON"))
     (record,) = caplog.records
     assert record.levelname == "INFO"
     assert record.getMessage() == (
-        f"a message to bid{said} was refused: it is no JSON; "
+        f"what came to bid{said} was refused: it is no JSON; "
         f"connection {EVENT.connection_id}, request {EVENT.request_id}"
     )
 

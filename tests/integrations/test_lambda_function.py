@@ -201,6 +201,18 @@ async def test_a_reply_over_128_kib_closes_with_1009():
         assert len(await client.receive()) == 131_072
 
 
+async def test_a_body_that_nobody_is_sent_may_be_of_any_size():
+    routes = {
+        "$default": answering({"statusCode": 200, "body": "x" * 131_073}),
+        "good": answering({"statusCode": 200, "body": "here"}),
+    }
+    async with lambda_node(routes, two_way={"good"}) as node:
+        client = await node.connect("test")
+        await client.send("hello")
+        await client.send_json({"action": "good"})
+        assert await client.receive() == "here"
+
+
 async def test_messages_of_one_connection_run_side_by_side():
     async def wait(event, context):
         await asyncio.sleep(json.loads(event["body"])["seconds"])

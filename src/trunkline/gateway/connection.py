@@ -16,11 +16,11 @@ from trunkline.connections.base import ConnectionInfo
 from trunkline.errors import SlowConsumer
 from trunkline.gateway import http
 from trunkline.gateway.authorizers import authorize, what_it_lacks
-from trunkline.gateway.dispatcher import error_body, log_handler_error, log_integration_error
+from trunkline.gateway.dispatcher import error_body, log_handler_error, log_integration_error, log_refused
 from trunkline.gateway.hangups import has_hung_up
 from trunkline.gateway.lifecycle import State, Trigger, after
 from trunkline.gateway.runner import NOT_HANDLERS, HandlerTimeout, Runner
-from trunkline.integrations.base import IntegrationError
+from trunkline.integrations.base import IntegrationError, MessageRefused
 from trunkline.model.api import CONNECT_ROUTE, DISCONNECT_ROUTE, CompiledRoute, Response
 from trunkline.model.events import CONNECT, DISCONNECT, Event, Handshake, Identity
 from trunkline.model.ids import request_id
@@ -179,6 +179,10 @@ class Connection(Runner):
             answer = _handshake_answer(response, key, event.request_id)
         except HandlerTimeout:
             response = Response(504, error_body(limits.MESSAGE_TIMEOUT, event))
+            answer = http.refusal(response, event.request_id)
+        except MessageRefused as refused:
+            log_refused(route, event, refused)
+            response = Response(refused.status, error_body(limits.MESSAGE_BAD_PARAMETERS, event))
             answer = http.refusal(response, event.request_id)
         except IntegrationError as error:
             log_integration_error(route, event, error)

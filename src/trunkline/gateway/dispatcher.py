@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from trunkline.model.events import Event
 
 __all__ = [
-    "bad_request_body", "error_body", "log_handler_error", "log_integration_error", "log_refused_message",
+    "bad_request_body", "error_body", "log_handler_error", "log_integration_error", "log_refused",
     "select_route", "timed_out",
 ]  # fmt: skip
 
@@ -65,10 +65,10 @@ def log_integration_error(route: CompiledRoute, event: Event, error: Integration
     )
 
 
-def log_refused_message(route: CompiledRoute, event: Event, error: MessageRefused) -> None:
-    """Tell the log why a message was refused; anybody can send such, so it is no error."""
+def log_refused(route: CompiledRoute, event: Event, error: MessageRefused) -> None:
+    """Tell the log why a message or a handshake was refused; anybody can send such, so it is no error."""
     logger.info(
-        "a message to %(route)s%(at)s was refused: %(error)s; connection %(connection_id)s, request %(request_id)s",
+        "what came to %(route)s%(at)s was refused: %(error)s; connection %(connection_id)s, request %(request_id)s",
         _named(route, event) | {"at": f" at {route.where}" if route.where else "", "error": str(error)},
     )
 

@@ -20,7 +20,7 @@ from trunkline.gateway.dispatcher import (
     error_body,
     log_handler_error,
     log_integration_error,
-    log_refused_message,
+    log_refused,
     select_route,
     timed_out,
 )
@@ -208,9 +208,11 @@ class Runner(Output):
         if call.expired and isinstance(error, asyncio.CancelledError):
             return None  # the sweep has told the client
         if isinstance(error, MessageRefused):
-            log_refused_message(route, event, error)
+            log_refused(route, event, error)
             return None if call.expired else encode_message(bad_request_body(event))
         message = limits.MESSAGE_INTERNAL_ERROR
+        if isinstance(error, ReplyTooLarge) and not route.two_way:
+            return None  # it was to be sent to nobody
         if isinstance(error, IntegrationError):
             log_integration_error(route, event, error)
             if isinstance(error, ReplyTooLarge):

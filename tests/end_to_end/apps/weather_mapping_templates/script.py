@@ -11,7 +11,7 @@ LOGGED = {"for ['station', 'values']": 2}
 FAILURES = [
     r"INFO.* a handshake was refused: \$connect at .*yaml:\d+ requires route.request.querystring.station; "
 ] * 2 + [
-    rf"INFO.* a message to measured at .*template\.yaml:\d+ was refused: its model refuses it: {where}; "
+    rf"INFO.* what came to measured at .*template\.yaml:\d+ was refused: its model refuses it: {where}; "
     for where in ("properties/celsius/type", "required", "additionalProperties")
 ]
 asked = []  # every request that the server got
