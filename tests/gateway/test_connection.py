@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from trunkline import Limits, MessageTooLarge, SlowConsumer, limits, testing, websocket
-from trunkline.integrations.base import IntegrationError, IntegrationTimeout, MessageRefused
+from trunkline.integrations.base import IntegrationError, IntegrationTimeout, MessageRefused, ReplyTooLarge
 from trunkline.model.api import CompiledAuthorizer, CompiledRoute, Response
 from trunkline.model.identity_sources import parse_identity_sources
 from trunkline.wire.frames import (
@@ -377,6 +377,20 @@ async def test_a_handshake_with_what_its_route_requires_is_taken():
         async with await node.connect("socket", query={"room": "1"}) as client:
             await client.send("x")
             assert await client.receive() == "x"
+
+
+async def test_a_reply_that_nobody_is_sent_may_be_too_large(caplog):
+    async def invoke(event):
+        raise ReplyTooLarge("it answered 200,000 bytes")
+
+    async with testing.node([echoing()]) as node:
+        served_by(node, invoke)
+        stage = node.running.gateway.stages["socket"]
+        stage.api = replace(stage.api, routes={"$default": replace(stage.api.routes["$default"], two_way=False)})
+        async with await node.connect("socket") as client:
+            await client.send("x")
+            await client.nothing()
+    assert caplog.records == []
 
 
 async def test_a_disconnect_integration_that_fails_is_logged_and_survived(caplog):
