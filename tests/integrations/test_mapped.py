@@ -196,7 +196,7 @@ TEMPLATES = {"order": "o {body}", "$default": "d {body}", "application/json": "j
         ("${request.body.kind}", "order", "o "), ("${request.body.kind}", "order $default", "o "),
         ("${request.body.other}", "order $default", "d "), ("order", "order $default", "o "), (r"\$default", "order $default", "d "),
         ("$default", "order $default", "d "), ("", "order $default application/json", "d "), ("", "order application/json", "j "),
-        ("", "order", ""), ("${request.body.other}", "order application/json", ""),
+        ("", "order", ""), ("${request.body.other}", "order application/json", "j "),
     ],
 )  # fmt: skip
 async def test_which_template_makes_the_body(select, keys, body):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MappedIntegration"]
 
-_KEY = "application/json"  # of a template, where no expression chooses one
+_KEY = "application/json"  # of a template that is chosen by no expression, or not by what it gives
 _NO_HEADERS: Mapping[str, list[str]] = {}
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 # What of a backend's headers goes into the answer to a handshake.
@@ -150,10 +150,8 @@ class _Templates:
 
     def chosen(self, inbound: Inbound, status: int = 0, headers: Mapping[str, list[str]] = _NO_HEADERS) -> str | None:
         """That of an event, and of the answer to it; None for none."""
-        if self._select is None:
-            keys = (DEFAULT_ROUTE, _KEY)
-        else:
-            keys = (self._select(inbound, status, headers), DEFAULT_ROUTE)
+        selected = () if self._select is None else (self._select(inbound, status, headers),)
+        keys = (*selected, DEFAULT_ROUTE, _KEY)
         return next((self._templates[key] for key in keys if key in self._templates), None)
 
 
