@@ -15,8 +15,14 @@ from pathlib import Path
 
 import botocore.session
 import pytest
+from hypothesis import settings
 
 from trunkline.functions.dynamodb_server import DynamoServer, choose_server
+
+# How long an example takes depends on what else the machine does; what has to be quick is measured by tests of its own.
+settings.register_profile("shared-machine", deadline=None)
+if settings.get_current_profile_name() == "default":
+    settings.load_profile("shared-machine")
 
 NODE_MODULES = Path(__file__).parents[1] / ".venv/node/node_modules"
 COMMAND = Path(sys.executable).with_name("trunkline")
