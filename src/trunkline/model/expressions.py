@@ -15,7 +15,7 @@ import msgspec
 
 from trunkline.errors import DeclarationError
 
-__all__ = ["Selector", "compile_selector"]
+__all__ = ["Selector", "compile_selector", "member_of", "text_of"]
 
 # From the text of a message to a route key, or None when the message is not a JSON object.
 Selector: TypeAlias = Callable[[str | bytes], str | None]
@@ -67,7 +67,7 @@ def _single_member(name: str) -> Selector:
         try:
             # msgspec lets invalid UTF-8 inside bytes pass where it skips a member.
             key = decode(text if type(text) is str else text.decode()).key  # type: ignore[attr-defined, union-attr]
-            return key if type(key) is str else _text(key)
+            return key if type(key) is str else text_of(key)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
 
@@ -82,14 +82,15 @@ def _mixture(parts: list[str | _Path]) -> Selector:
             body = decode(text)
             if type(body) is not dict:
                 return None
-            return "".join([part if isinstance(part, str) else _text(_member(body, part)) for part in parts])
+            return "".join([part if isinstance(part, str) else text_of(member_of(body, part)) for part in parts])
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
 
     return select
 
 
-def _member(body: Any, path: _Path) -> Any:
+def member_of(body: Any, path: _Path) -> Any:
+    """What JSON has at the end of a path; the empty text for nothing."""
     for name in path:
         if type(body) is not dict or name not in body:
             return ""
@@ -97,9 +98,10 @@ def _member(body: Any, path: _Path) -> Any:
     return body
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """A value as expressions write it: text as it is, an array as `[item1, item2]`, else JSON."""
     if type(value) is str:
         return value
     if type(value) is list:
-        return "[" + ", ".join([_text(item) for item in value]) + "]"
+        return "[" + ", ".join([text_of(item) for item in value]) + "]"
     return msgspec.json.encode(value).decode()

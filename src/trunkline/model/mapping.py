@@ -24,7 +24,7 @@ import msgspec
 from trunkline.errors import DeclarationError
 from trunkline.model.api import DEFAULT_ROUTE
 from trunkline.model.events import CONNECT
-from trunkline.model.expressions import _member, _text
+from trunkline.model.expressions import member_of, text_of
 
 if TYPE_CHECKING:
     from trunkline.model.events import Event
@@ -270,13 +270,13 @@ def _part(match: re.Match[str], expression: str, of_response: bool) -> Selection
 def _variable(match: re.Match[str]) -> Selection:
     if match[1]:
         path = tuple(match[1][1:].split("."))
-        return lambda inbound, _status, _headers: _text(_member(inbound.value, path))
+        return lambda inbound, _status, _headers: text_of(member_of(inbound.value, path))
     if match[2]:
         return lambda _inbound, status, _headers: str(status)
     name, has_all = match[4].lower(), match[3] is not None
 
     def header(_inbound: Inbound, _status: int, headers: Mapping[str, list[str]]) -> str:
         values = headers.get(name, [])
-        return (_text(values) if has_all else values[-1]) if values else ""
+        return (text_of(values) if has_all else values[-1]) if values else ""
 
     return header
