@@ -71,7 +71,7 @@ def test_the_targets_need_no_fuzzer():
 
 BROKEN = {
     "documents": ("stores.base._float", lambda value: value),
-    "expressions": ("model.expressions._text", str),
+    "expressions": ("model.expressions.text_of", str),
     "frames": ("wire.messages.MessageParser._end", lambda parser: None),
     "handshake": ("gateway.acceptor.check_upgrade", lambda method, version, headers: "dGhlIHNhbXBsZSBub25jZQ=="),
     "ids": ("model.ids._decode", lambda text: base64.b64decode(text.encode("latin-1", "replace") + b"===", b"-_")[:13]),
