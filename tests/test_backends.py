@@ -1,12 +1,13 @@
 """What is behind integrations: made when it is needed, shared, and ended."""
 
 import asyncio
+import importlib.util
 
 import pytest
 
 from trunkline import testing
 from trunkline.backends import NO_DYNAMODB, Backends
-from trunkline.errors import DeclarationError
+from trunkline.errors import ConfigurationError, DeclarationError
 from trunkline.integrations.base import IntegrationError
 from trunkline.model.deployment import IntegrationDefinition, ResponseDefinition
 from trunkline.testing.functions import Function
@@ -71,3 +72,18 @@ def test_where_there_is_no_dynamodb_that_is_told_to_whoever_asks(backends):
 def test_what_cannot_be_is_an_error(backends, kind):
     with pytest.raises(DeclarationError, match="the method is 'BREW'"):
         backends.integration(definition(kind, uri="http://127.0.0.1:1/", method="BREW"), None)
+
+
+@pytest.mark.parametrize(
+    ("more", "is_needed"),
+    [({"responses": ()}, False), ({}, True), ({"responses": (), "templates": {"$default": "x"}}, True)],
+)
+def test_without_airspeed_templates_are_refused_before_anything_is_served(backends, monkeypatch, more, is_needed):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    about = definition("MOCK", where="template.yaml:7", **more)
+    if is_needed:
+        with pytest.raises(ConfigurationError, match=r"template\.yaml:7: mapping templates need airspeed; install it"):
+            backends.integration(about, None)
+    else:
+        backends.integration(about, None)
+    asyncio.run(backends.close())

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from trunkline.errors import ConfigurationError
 from trunkline.functions.environment import CREDENTIALS
 from trunkline.integrations.dynamodb import DynamoDbBackend
 from trunkline.integrations.function import FunctionBackend
 from trunkline.integrations.http import HttpBackend, HttpClient
 from trunkline.integrations.mapped import MappedIntegration
 from trunkline.integrations.mock import MockBackend
-from trunkline.integrations.vtl import TemplateWorker
+from trunkline.integrations.vtl import NEEDED, TemplateWorker, has_airspeed
 
 if TYPE_CHECKING:
     from trunkline.integrations.base import Backend, Integration
@@ -52,6 +53,8 @@ class Backends:
             DeclarationError: something in it cannot be.
             ConfigurationError: a package that it needs is not installed.
         """
+        if _has_templates(definition) and not has_airspeed():
+            raise ConfigurationError(f"{definition.where}: {NEEDED}")
         backend = self._behind(definition, function)
         if self.worker is None:
             self.worker = TemplateWorker()
@@ -79,3 +82,7 @@ class Backends:
         return DynamoDbBackend(
             definition.action, url, region=self._region, credentials=CREDENTIALS, client=self.client
         )  # fmt: skip
+
+
+def _has_templates(definition: IntegrationDefinition) -> bool:
+    return bool(definition.templates) or any(response.templates for response in definition.responses)

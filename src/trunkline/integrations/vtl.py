@@ -20,7 +20,10 @@ import msgspec
 
 from trunkline.integrations.base import IntegrationError, Values
 
-__all__ = ["TEMPLATE_BYTES", "TemplateWorker"]
+__all__ = ["NEEDED", "TEMPLATE_BYTES", "TemplateWorker", "has_airspeed"]
+
+NEEDED = "mapping templates need airspeed; install it with: pip install 'trunkline[aws]'"
+"""What is told where it is not installed."""
 
 TEMPLATE_BYTES = 300 * 1024
 """The largest template; quotas: 300 KB."""
@@ -201,10 +204,15 @@ def _request(template: str, values: Values) -> bytes:
         raise IntegrationError(f"{_WRONG}: its values are no plain data: {error}") from None
 
 
+def has_airspeed() -> bool:
+    """Whether what renders templates is installed."""
+    return importlib.util.find_spec("airspeed") is not None
+
+
 def _folder_of_airspeed() -> Path:
     spec = importlib.util.find_spec("airspeed")
     if spec is None or spec.origin is None:
-        raise IntegrationError("mapping templates need airspeed; install it with: pip install 'trunkline[aws]'")
+        raise IntegrationError(NEEDED)
     return Path(spec.origin).parents[1]
 
 
