@@ -38,7 +38,7 @@ def test_both_run_the_same_handlers():
     deployment = ours()
     [api] = deployment.apis
     functions = {function.name: function for function in deployment.functions}
-    assert {route.key: f"functions/{functions[route.function].handler}" for route in api.routes} == {
+    assert {route.key: f"functions/{functions[route.integration.function].handler}" for route in api.routes} == {
         key: function["handler"] for key, (function, _) in theirs().items()
     }
 

@@ -23,9 +23,14 @@ from trunkline.model.functions import InvocationRefused
 from trunkline.testing import context
 from trunkline.testing.functions import Function
 
+
+def proxy(function):
+    return IntegrationDefinition("AWS_PROXY", function)
+
+
 ROUTES = (
-    RouteDefinition("$connect", "connect"),
-    RouteDefinition("send", "send", two_way=True, where="template.yaml:9"),
+    RouteDefinition("$connect", proxy("connect")),
+    RouteDefinition("send", proxy("send"), two_way=True, where="template.yaml:9"),
 )
 
 
@@ -83,7 +88,7 @@ def test_rates_of_a_stage_and_of_a_route_are_in_force():
 
 
 async def test_a_function_may_be_named_by_a_stage_variable():
-    routes = (RouteDefinition("send", "${stageVariables.which}-send"),)
+    routes = (RouteDefinition("send", proxy("${stageVariables.which}-send")),)
     stages = (StageDefinition("dev", {"which": "blue"}),)
     blue = Function(lambda event, context: {"statusCode": 200}, name="blue-send")
     one = compiled(api(routes=routes, stages=stages), functions=[blue])["dev"]
@@ -100,8 +105,8 @@ async def test_a_function_that_the_template_does_not_have_is_refused_by_name():
 def test_an_integration_that_is_no_proxy_has_its_function_and_each_stages_url():
     backends = Noted()
     routes = (
-        RouteDefinition("a", "", integration=IntegrationDefinition("HTTP", uri="http://${stageVariables.host}/x")),
-        RouteDefinition("b", "", integration=IntegrationDefinition("AWS", function="${stageVariables.which}-b")),
+        RouteDefinition("a", IntegrationDefinition("HTTP", uri="http://${stageVariables.host}/x")),
+        RouteDefinition("b", IntegrationDefinition("AWS", function="${stageVariables.which}-b")),
     )
     stages = (
         StageDefinition("dev", {"host": "one.test", "which": "blue"}),
@@ -120,7 +125,9 @@ def test_an_integration_that_is_no_proxy_has_its_function_and_each_stages_url():
 
 async def test_a_route_with_models_takes_what_they_take():
     answered = Function(lambda event, context: {"statusCode": 200, "body": "taken"}, name="send")
-    routes = (RouteDefinition("send", "send", model_select="$default", models={"$default": '{"type": "object"}'}),)
+    routes = (
+        RouteDefinition("send", proxy("send"), model_select="$default", models={"$default": '{"type": "object"}'}),
+    )
     one = compiled(api(routes=routes), functions=[answered])["dev"]
     assert (await one.routes["send"].invoke(context("{}").req)).body == "taken"
     with pytest.raises(MessageRefused):
@@ -128,9 +135,9 @@ async def test_a_route_with_models_takes_what_they_take():
 
 
 def test_connect_has_what_a_handshake_must_have():
-    one = compiled(api(routes=(RouteDefinition("$connect", "connect", required=("route.request.header.Token",)),)))[
-        "dev"
-    ]
+    one = compiled(
+        api(routes=(RouteDefinition("$connect", proxy("connect"), required=("route.request.header.Token",)),))
+    )["dev"]
     assert [(source.place, source.name) for source in one.connect.required] == [("route.request.header", "Token")]
     assert compiled(api())["dev"].connect.required == ()
 
@@ -138,17 +145,18 @@ def test_connect_has_what_a_handshake_must_have():
 @pytest.mark.parametrize(
     ("route", "told"),
     [
-        (RouteDefinition("x", "x", model_select="$nothing", models={"a": "{}"}, where="t:4"), "t:4: select="),
-        (RouteDefinition("x", "x", model_select="a", models={"a": "["}, where="t:4"), "t:4: the schema is no JSON"),
-        (RouteDefinition("$connect", "x", required=("x",), where="t:4"), "t:4: Invalid request identity source"),
+        (RouteDefinition("x", proxy("x"), model_select="$nothing", models={"a": "{}"}, where="t:4"), "t:4: select="),
         (
-            RouteDefinition("x", "", integration=IntegrationDefinition("MOCK", select="$nothing", where="t:5")),
+            RouteDefinition("x", proxy("x"), model_select="a", models={"a": "["}, where="t:4"),
+            "t:4: the schema is no JSON",
+        ),
+        (RouteDefinition("$connect", proxy("x"), required=("x",), where="t:4"), "t:4: Invalid request identity source"),
+        (
+            RouteDefinition("x", IntegrationDefinition("MOCK", select="$nothing", where="t:5")),
             r"t:5: .*\$nothing",
         ),
         (
-            RouteDefinition(
-                "x", "", integration=IntegrationDefinition("HTTP", uri="http://${stageVariables.h}", where="t:5")
-            ),
+            RouteDefinition("x", IntegrationDefinition("HTTP", uri="http://${stageVariables.h}", where="t:5")),
             r"t:5: IntegrationUri has \$\{stageVariables.h\}, and stage dev has no variable h",
         ),
     ],

@@ -125,11 +125,7 @@ def _compiled(
 def _route(
     route: RouteDefinition, stage: StageDefinition, functions: Mapping[str, Invoker], backends: Backends
 ) -> CompiledRoute:
-    integration: Integration
-    if route.integration is None:
-        integration = LambdaIntegration(_function(route.function, stage, functions), seconds=route.seconds)
-    else:
-        integration = _mapped(route.integration, stage, functions, backends)
+    integration = _integration(route.integration, stage, functions, backends)
     try:
         if route.models:
             integration = ValidatedIntegration(integration, route.model_select, route.models)
@@ -142,10 +138,12 @@ def _route(
     )  # fmt: skip
 
 
-def _mapped(
+def _integration(
     definition: IntegrationDefinition, stage: StageDefinition, functions: Mapping[str, Invoker], backends: Backends
 ) -> Integration:
     function = _function(definition.function, stage, functions) if definition.function else None
+    if definition.kind == "AWS_PROXY" and function is not None:
+        return LambdaIntegration(function, seconds=definition.seconds)
     try:
         return backends.integration(replace(definition, uri=_url(definition, stage)), function)
     except DeclarationError as error:

@@ -88,7 +88,7 @@ def test_our_own_loader_reads_the_same_routes_of_it(deployment):
     name, read = deployment
     functions = {function.name: function.logical_id.removesuffix("Function") for function in read.functions}
     assert {
-        api.stages[0].name: {route.key: (functions[route.function], route.two_way) for route in api.routes}
+        api.stages[0].name: {route.key: (functions[route.integration.function], route.two_way) for route in api.routes}
         for api in read.apis
     } == ROUTES[name]
     assert [len(api.stages) for api in read.apis] == [1] * len(read.apis)
@@ -156,7 +156,7 @@ def test_rates_and_the_authorizer_of_a_socket_are_read_back(deployment):
     assert api.select == "${request.body.kind}/${request.body.action}"
     assert api.authorizer.identity == ("route.request.querystring.token", "route.request.header.Origin")
     assert (api.stages[0].rate, api.stages[0].route_rates) == (Rate(100, 200), {"lot/bid": Rate(2.5, 5)})
-    assert {route.seconds for route in api.routes} == {5}
+    assert {route.integration.seconds for route in api.routes} == {5}
 
 
 # What each part is like.

@@ -73,7 +73,7 @@ PATH = "arn:aws:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions"
 )
 def test_an_integration_names_its_function_in_every_usual_form(app, uri, function):
     (api,) = app(API + STAGE + integration(uri) + route()).apis
-    assert [route.function for route in api.routes] == [function]
+    assert [route.integration.function for route in api.routes] == [function]
 
 
 @pytest.mark.parametrize("uri", ["https://example.com/x", "arn:aws:sqs:eu-west-1:123456789012:queue"])
@@ -103,7 +103,7 @@ def test_a_route_key_twice_is_an_error_with_both_lines(app):
 
 def test_an_integrations_timeout_is_in_seconds(app):
     (api,) = app(API + STAGE + integration(more=", TimeoutInMillis: 1500") + route()).apis
-    assert api.routes[0].seconds == 1.5
+    assert api.routes[0].integration.seconds == 1.5
 
 
 SELECTION = ", RouteResponseSelectionExpression: $default"

@@ -177,7 +177,9 @@ def test_an_asset_of_cdk_is_found_by_its_hash_where_the_template_does_not_name_i
 def test_what_cdk_synthesises_is_run_with_its_assets(app, tmp_path):
     deployment = app(json.dumps(cdk(), indent=1), "asset.0a1b/", name="Stack.template.json")
     assert deployment.functions[0].code == tmp_path / "my app" / "asset.0a1b"
-    assert [(r.key, r.function) for r in deployment.apis[0].routes] == [("$connect", "Stack-ConnectD6C3A1B2")]
+    assert [(r.key, r.integration.function) for r in deployment.apis[0].routes] == [
+        ("$connect", "Stack-ConnectD6C3A1B2")
+    ]
     assert deployment.tables[0].ttl_attribute == "until"
     assert deployment.not_run == (("Role1A2B3C4D", "AWS::IAM::Role"),)
     assert deployment.warnings == ()
@@ -231,7 +233,7 @@ def test_what_the_serverless_framework_packages_is_run_with_its_zip_file(app, tm
     (function,) = deployment.functions
     assert (function.name, function.code) == ("svc-dev-echo", tmp_path / "my app" / "svc.zip")
     (route,) = deployment.apis[0].routes
-    assert (route.key, route.function, route.two_way) == ("$default", "svc-dev-echo", True)
+    assert (route.key, route.integration.function, route.two_way) == ("$default", "svc-dev-echo", True)
     assert deployment.outputs["EchoLambdaFunctionQualifiedArn"].endswith(":function:svc-dev-echo:1")
     assert deployment.warnings == ()
 
@@ -267,5 +269,7 @@ def chalice():
 def test_what_chalice_packages_is_run_with_its_zip_file(app, tmp_path):
     deployment = app(json.dumps(chalice()), "deployment.zip", name="sam.json")
     assert deployment.functions[0].code == tmp_path / "my app" / "deployment.zip"
-    assert [(r.key, r.function) for r in deployment.apis[0].routes] == [("$default", "my-app-WebsocketMessage")]
+    assert [(r.key, r.integration.function) for r in deployment.apis[0].routes] == [
+        ("$default", "my-app-WebsocketMessage")
+    ]
     assert deployment.warnings == ()

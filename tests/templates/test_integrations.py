@@ -1,4 +1,4 @@
-"""Integrations of a template other than `AWS_PROXY`, as data."""
+"""Integrations of a template, as data."""
 
 import textwrap
 
@@ -65,7 +65,6 @@ def test_a_mock_has_its_templates_and_responses(route):
         "IntegrationResponseKey: '200', ResponseTemplates: {$default: hello}, TemplateSelectionExpression: \\$default",
         "IntegrationResponseKey: /4../",
     )
-    assert made.function == ""
     definition = made.integration
     assert without_where(definition) == without_where(
         IntegrationDefinition(
@@ -115,7 +114,7 @@ def test_a_url_may_be_a_stage_variable(route):
 
 def test_a_function_is_behind_it_by_name_and_not_as_a_proxy(route):
     made = route(f"IntegrationType: AWS\nIntegrationUri: {FUNCTION}")
-    assert (made.function, made.integration.function, made.integration.action) == ("", "fn", "")
+    assert (made.integration.kind, made.integration.function, made.integration.action) == ("AWS", "fn", "")
 
 
 def test_a_function_that_only_such_a_route_has_is_run(app):

@@ -59,7 +59,7 @@ def deployment(app):
 
 def test_a_websocket_api_has_routes_authorizer_and_stage(deployment):
     (api,) = deployment.apis
-    assert [(r.key, r.function, r.seconds, r.two_way) for r in api.routes] == [
+    assert [(r.key, r.integration.function, r.integration.seconds, r.two_way) for r in api.routes] == [
         ("$connect", "my-app-Main", 29.0, False),
         ("send", "my-app-Main", 15.0, True),
     ]

@@ -73,9 +73,9 @@ Outputs:
 def test_an_api_has_its_routes_and_stages(app):
     (api,) = app(CLOUDFORMATION, "connect/").apis
     assert (api.logical_id, api.name, api.select) == ("Socket", "Socket", "$request.body.action")
-    assert [(route.key, route.function, route.two_way, route.seconds) for route in api.routes] == [
-        ("$connect", "my-app-Connect", False, 29.0)
-    ]
+    assert [
+        (route.key, route.integration.function, route.two_way, route.integration.seconds) for route in api.routes
+    ] == [("$connect", "my-app-Connect", False, 29.0)]
     assert [stage.name for stage in api.stages] == ["Prod"]
 
 

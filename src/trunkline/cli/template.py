@@ -135,8 +135,8 @@ def _rows(served: ServedTemplate, chosen: Settings, address: str) -> Iterator[_R
 def _behind(route: RouteDefinition) -> str:
     """What a route leads to, as its stages are told it."""
     integration = route.integration
-    if integration is None:
-        return route.function
+    if integration.kind == "AWS_PROXY":
+        return integration.function
     if integration.uri:
         url = integration.uri.partition("?")[0]  # what comes behind may be a key
         return f"{integration.kind} {integration.method} {url}"

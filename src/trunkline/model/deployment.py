@@ -51,15 +51,16 @@ class ResponseDefinition:
 
 @dataclass(frozen=True, slots=True)
 class IntegrationDefinition:
-    """An integration that is not `AWS_PROXY`.
+    """What is behind a route.
 
     Attributes:
-        kind: `AWS`, `HTTP`, `HTTP_PROXY` or `MOCK`.
-        function: of `AWS`, the physical name of the function, as in `RouteDefinition`; empty for none.
+        kind: `AWS_PROXY`, `AWS`, `HTTP`, `HTTP_PROXY` or `MOCK`. What follows `seconds` is not for `AWS_PROXY`.
+        function: of `AWS_PROXY` and `AWS`, the physical name of the function; it may hold `${stageVariables.NAME}`,
+            which each stage resolves. Empty for none.
+        seconds: how long it may take.
         action: of `AWS`, the action of another service, such as `dynamodb:PutItem`; empty for none.
         uri: of `HTTP` and `HTTP_PROXY`, the URL; it may hold `${stageVariables.NAME}` and `{NAME}` of the path.
         method: the HTTP method.
-        seconds: how long the backend may take.
         parameters: what goes into headers, query and path of the request, by `integration.request.PLACE.NAME`.
         select: its template selection expression; empty for none.
         templates: mapping templates by key.
@@ -70,10 +71,10 @@ class IntegrationDefinition:
 
     kind: str
     function: str = ""
+    seconds: float = limits.HANDLER_SECONDS
     action: str = ""
     uri: str = ""
     method: str = "POST"
-    seconds: float = limits.HANDLER_SECONDS
     parameters: Mapping[str, str] = field(default_factory=dict)
     select: str = ""
     templates: Mapping[str, str] = field(default_factory=dict)
@@ -88,23 +89,18 @@ class RouteDefinition:
 
     Attributes:
         key: the route key.
-        function: physical name of the function behind it; it may hold `${stageVariables.NAME}`, which each stage
-            resolves. Empty where another integration is behind it.
-        seconds: the integration's timeout.
+        integration: what is behind it.
         two_way: it has a route response, so its answers go to the sender.
         where: file and line of its declaration.
-        integration: what is behind it instead of a function's `AWS_PROXY`.
         required: what a handshake must have: `route.request.header.NAME` and `route.request.querystring.NAME`.
         model_select: its model selection expression; empty for none.
         models: JSON schemas, as texts, by the key that the expression gives.
     """
 
     key: str
-    function: str
-    seconds: float = limits.HANDLER_SECONDS
+    integration: IntegrationDefinition
     two_way: bool = False
     where: str = ""
-    integration: IntegrationDefinition | None = None
     required: tuple[str, ...] = ()
     model_select: str = ""
     models: Mapping[str, str] = field(default_factory=dict)
@@ -115,7 +111,7 @@ class AuthorizerDefinition:
     """The authorizer of an Api's `$connect`.
 
     Attributes:
-        function: physical name of its function; see `RouteDefinition.function`.
+        function: physical name of its function; see `IntegrationDefinition.function`.
         identity: its identity sources, as AWS writes them.
         where: file and line of its declaration.
     """

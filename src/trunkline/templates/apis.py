@@ -8,7 +8,7 @@ from typing import Any
 
 from trunkline.model.api import CONNECT_ROUTE, Rate
 from trunkline.model.deployment import ApiDefinition, AuthorizerDefinition, RouteDefinition, StageDefinition, Warned
-from trunkline.templates.integrations import Integrations, seconds_of
+from trunkline.templates.integrations import Integrations
 from trunkline.templates.models import Models, required_by
 from trunkline.templates.resource import Resource
 from trunkline.templates.sections import as_text
@@ -44,9 +44,9 @@ class Apis:
         self._kinds: dict[str, list[Resource]] = {}
         for resource in resources.values():
             self._kinds.setdefault(resource.kind.removeprefix(_V2), []).append(resource)
-        self._integrations = self._by_ref("Integration")
+        self._targets = self._by_ref("Integration")
         self._authorizers = self._by_ref("Authorizer")
-        self._mapped = Integrations(self._kinds.get("IntegrationResponse", []), ref, self._warn)
+        self._integrations = Integrations(self._kinds.get("IntegrationResponse", []), ref, self._warn)
         self._models = Models(self._kinds.get("Model", []), ref, self._warn)
 
     def all(self) -> tuple[ApiDefinition, ...]:
@@ -111,46 +111,33 @@ class Apis:
         return tuple(routes.values()), authorizer
 
     def _route(self, route: Resource, key: str) -> RouteDefinition | None:
-        integration = self._integration(route, key)
+        target = self._target(route, key)
+        integration = None if target is None else self._integrations.read(target, key)
         if integration is None:
-            return None
-        proxied = integration.text("IntegrationType") == "AWS_PROXY"
-        function = self._proxied(integration, key) if proxied else ""
-        mapped = None if proxied else self._mapped.read(integration, key)
-        if function is None or (mapped is None and not proxied):
             return None
         if route.is_true("ApiKeyRequired"):
             self._warn(route, f"API keys are not checked here: route {key} takes everyone", "ApiKeyRequired")
         model_select, models = self._models.of(route, key)
         return RouteDefinition(
             key=key,
-            function=function,
-            seconds=seconds_of(integration),
+            integration=integration,
             two_way=self._two_way(route, key),
             where=route.where,
-            integration=mapped,
             required=required_by(route, key, self._warn),
             model_select=model_select,
             models=models,
         )
 
-    def _integration(self, route: Resource, key: str) -> Resource | None:
+    def _target(self, route: Resource, key: str) -> Resource | None:
         target = route.text("Target", "")
         if not target:
             self._warn(route, f"route {key} has no Target and is left out")
             return None
-        integration = self._integrations.get(target.removeprefix("integrations/"))
+        integration = self._targets.get(target.removeprefix("integrations/"))
         if not target.startswith("integrations/") or integration is None:
             expected = "integrations/ and the Ref of an integration of this template"
             raise route.error(f"Target is {target!r}; expected {expected}", "Target")
         return integration
-
-    def _proxied(self, integration: Resource, key: str) -> str | None:
-        uri = integration.text("IntegrationUri")
-        function = function_name(uri)
-        if function is None:
-            self._warn(integration, f"{uri!r} names no Lambda function: route {key} is left out", "IntegrationUri")
-        return function
 
     def _two_way(self, route: Resource, key: str) -> bool:
         # AWS documents both as needed, and nobody has seen whether the expression alone does; SAM's WebSocketApi makes

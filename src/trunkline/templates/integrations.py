@@ -1,4 +1,4 @@
-"""Integrations of a template other than `AWS_PROXY`: what is behind them, their data mappings and templates."""
+"""Integrations of a template: what is behind them, their data mappings and templates."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from trunkline.templates.resource import Resource
 from trunkline.templates.sections import as_text
 from trunkline.templates.uris import function_name
 
-__all__ = ["Integrations", "seconds_of"]
+__all__ = ["Integrations"]
 
 _Warn: TypeAlias = Callable[[Resource, str, str], None]
 _KINDS = ("AWS", "HTTP", "HTTP_PROXY", "MOCK")
@@ -52,6 +52,8 @@ class Integrations:
             ConfigurationError: with file and line.
         """
         kind = integration.text("IntegrationType")
+        if kind == "AWS_PROXY":
+            return self._proxy(integration, key)
         if kind not in _KINDS:
             raise integration.error(
                 f"IntegrationType is {kind}; expected one of AWS_PROXY, {', '.join(_KINDS)}", "IntegrationType"
@@ -67,7 +69,7 @@ class Integrations:
             action=action,
             uri=uri,
             method="POST" if method == "ANY" else method,
-            seconds=seconds_of(integration),
+            seconds=_seconds(integration),
             parameters=_parameters(integration),
             select=_selection(integration),
             templates=_texts(integration, "RequestTemplates"),
@@ -75,6 +77,18 @@ class Integrations:
             responses=self._responses_of(integration),
             where=integration.where,
         )
+
+    def _proxy(self, integration: Resource, key: str) -> IntegrationDefinition | None:
+        function = self._function(integration, integration.text("IntegrationUri"), key)
+        if function is None:
+            return None
+        return IntegrationDefinition("AWS_PROXY", function, _seconds(integration), where=integration.where)
+
+    def _function(self, integration: Resource, uri: str, key: str) -> str | None:
+        function = function_name(uri)
+        if function is None:
+            self._warn(integration, f"{uri!r} names no Lambda function: route {key} is left out", "IntegrationUri")
+        return function
 
     def _behind(self, integration: Resource, kind: str, key: str) -> tuple[str, str, str] | None:
         """Function, action of a service, or URL."""
@@ -99,11 +113,8 @@ class Integrations:
         if service is not None and service["service"] != "lambda":
             self._warn(integration, f"nothing here is behind {uri!r}: route {key} is left out", "IntegrationUri")
             return None
-        function = function_name(uri)
-        if function is None:
-            self._warn(integration, f"{uri!r} names no Lambda function: route {key} is left out", "IntegrationUri")
-            return None
-        return function, "", ""
+        function = self._function(integration, uri, key)
+        return None if function is None else (function, "", "")
 
     def _responses_of(self, integration: Resource) -> tuple[ResponseDefinition, ...]:
         made: dict[str, ResponseDefinition] = {}
@@ -119,8 +130,7 @@ class Integrations:
         return tuple(made.values())
 
 
-def seconds_of(integration: Resource) -> float:
-    """How long what is behind an integration may take."""
+def _seconds(integration: Resource) -> float:
     milliseconds = integration.number("TimeoutInMillis", limits.HANDLER_SECONDS * 1000)
     if milliseconds <= 0:
         raise integration.error("TimeoutInMillis is 0; expected 50 to 29000", "TimeoutInMillis")

@@ -10,7 +10,7 @@ from typing import Any
 
 from trunkline.errors import ConfigurationError
 from trunkline.model.api import partition
-from trunkline.model.deployment import ApiDefinition, Deployment, RouteDefinition, Warned
+from trunkline.model.deployment import ApiDefinition, Deployment, Warned
 from trunkline.model.functions import FunctionDefinition
 from trunkline.templates import sam
 from trunkline.templates.apis import API_TYPES, Apis, is_websocket
@@ -160,7 +160,7 @@ class _Template:
         return Resource(logical_id, kind, properties, metadata, self._document, path)
 
     def _functions(self, apis: tuple[ApiDefinition, ...]) -> tuple[tuple[FunctionDefinition, ...], set[str]]:
-        used = {name for api in apis for route in api.routes for name in _functions_of(route)}
+        used = {route.integration.function for api in apis for route in api.routes}
         used |= {api.authorizer.function for api in apis if api.authorizer is not None}
         layer_resources = self._of(_LAYER)
         arns = {name: self._resolver.arn(name) for name in layer_resources}
@@ -198,10 +198,10 @@ class _Template:
         known = {function.name for function in functions}
         for api in apis:
             for route in api.routes:
-                for name in _functions_of(route):
-                    if name not in known and "$" not in name:
-                        text = f"route {route.key} has function {name}, which is not run here: it answers an error"
-                        self._warnings.append(Warned(route.where, text))
+                name = route.integration.function
+                if name and name not in known and "$" not in name:
+                    text = f"route {route.key} has function {name}, which is not run here: it answers an error"
+                    self._warnings.append(Warned(route.where, text))
 
     def _not_run(self, away: set[str]) -> tuple[tuple[str, str], ...]:
         found = []
@@ -245,12 +245,6 @@ class _Template:
         if condition is not None and not self._resolver.condition(condition, "Outputs", name, "Condition"):
             return None
         return as_text(self._resolver.resolve(output.get("Value"), "Outputs", name, "Value"))
-
-
-def _functions_of(route: RouteDefinition) -> list[str]:
-    """Physical names of the functions behind a route: one, or none."""
-    name = route.function if route.integration is None else route.integration.function
-    return [name] if name else []
 
 
 def _check_loops(document: Document) -> None:
