@@ -1,13 +1,20 @@
 """The contract of seam 1: what `invoke` means, whatever an event goes to."""
 
 import asyncio
+import base64
 from dataclasses import replace
 
 import pytest
 
 from trunkline import testing, websocket
+from trunkline.integrations.base import Answered, IntegrationError, MessageRefused
+from trunkline.integrations.lambda_function import LambdaIntegration
+from trunkline.integrations.mapped import MappedIntegration
 from trunkline.integrations.python import PythonIntegration
+from trunkline.integrations.validated import ValidatedIntegration
 from trunkline.model.api import CompiledRoute
+from trunkline.model.deployment import IntegrationDefinition
+from trunkline.testing import Function
 
 SLOW_SECONDS = 2.0
 
@@ -40,13 +47,88 @@ def python(behaviour):
     return PythonIntegration(locals()[behaviour], binary=True)
 
 
-IMPLEMENTATIONS = {"python": python}
+def function(behaviour):
+    """A Lambda function, by its proxy events."""
+
+    def echo(event, context):
+        return {"statusCode": 200, "body": event.get("body")}
+
+    def silent(event, context):
+        return {"statusCode": 200}
+
+    def refuse(event, context):
+        return {"statusCode": 403, "body": "no"}
+
+    def choose(event, context):
+        return {"statusCode": 200, "headers": {"Sec-WebSocket-Protocol": "v1"}}
+
+    def fail(event, context):
+        raise ZeroDivisionError("a secret of the server")
+
+    async def slow(event, context):
+        await asyncio.sleep(SLOW_SECONDS)
+        return {"statusCode": 200, "body": event["body"]}
+
+    return LambdaIntegration(Function(locals()[behaviour]))
+
+
+class Server:
+    """A backend that behaves so."""
+
+    def __init__(self, behaviour):
+        self.behaviour = behaviour
+
+    async def call(self, asked):
+        if self.behaviour == "fail":
+            raise IntegrationError("it hung up")
+        if self.behaviour == "slow":
+            await asyncio.sleep(SLOW_SECONDS)
+        if self.behaviour == "refuse":
+            return Answered(403, "no")
+        headers = {"sec-websocket-protocol": ["v1"]} if self.behaviour == "choose" else {}
+        return Answered(200, "" if self.behaviour == "silent" else asked.body, headers)
+
+
+class NoRenderer:
+    """For what has no templates."""
+
+
+def server(behaviour):
+    """A server behind HTTP_PROXY."""
+    definition = IntegrationDefinition("HTTP_PROXY", uri="http://server.test/")
+    return MappedIntegration(definition, Server(behaviour), NoRenderer())
+
+
+def validated(behaviour):
+    """A handler behind a model that takes what is JSON; connects and disconnects have nothing to be judged."""
+    return ValidatedIntegration(python(behaviour), "\\$default", {"$default": "{}"})
+
+
+IMPLEMENTATIONS = {"python": python, "function": function, "server": server, "validated": validated}
 
 
 @pytest.fixture(params=IMPLEMENTATIONS)
 def integration(request):
     """Make an integration that behaves so."""
     return IMPLEMENTATIONS[request.param]
+
+
+@pytest.fixture
+def is_text(request):
+    """Whether messages are text alone, as in AWS, and an empty one is none."""
+    return request.node.callspec.params["integration"] in {"function", "server"}
+
+
+@pytest.fixture
+def raw(request):
+    """Bytes, where an integration gives them back as they are."""
+    return {"python": b"\0\xff", "validated": b'"more"'}.get(request.node.callspec.params["integration"], "more")
+
+
+@pytest.fixture
+def said(request):
+    """A message that the integration takes."""
+    return (lambda text: f'"{text}"') if request.node.callspec.params["integration"] == "validated" else str
 
 
 def event(kind="message", data="hello"):
@@ -56,14 +138,25 @@ def event(kind="message", data="hello"):
 # Messages.
 
 
-@pytest.mark.parametrize("data", ["", "hello", "é𝄞\0", "x" * 131_072, '{"statusCode":403}', b"", b"\0\xff" * 100])
+@pytest.mark.parametrize("data", ['"hello"', '"é𝄞"', f'"{"x" * 131_070}"', '{"statusCode":403}', "7", "null"])
 async def test_a_reply_is_the_body(integration, data):
     response = await integration("echo").invoke(event(data=data))
-    assert (response.status, response.body, type(response.body)) == (200, data, type(data))
+    assert (response.status, response.body, type(response.body)) == (200, data, str)
+
+
+@pytest.mark.parametrize("data", ["", "hello", "é𝄞\0", b"", b"\0\xff" * 100])
+async def test_only_a_handler_here_answers_with_nothing_and_with_bytes(integration, data, is_text, request):
+    if request.node.callspec.params["integration"] == "validated":
+        with pytest.raises(MessageRefused):
+            await integration("echo").invoke(event(data=data))
+        return
+    response = await integration("echo").invoke(event(data=data))
+    expected = (base64.b64encode(data).decode() if isinstance(data, bytes) else data) or None if is_text else data
+    assert (response.status, response.body, type(response.body)) == (200, expected, type(expected))
 
 
 async def test_no_reply_is_no_body(integration):
-    response = await integration("silent").invoke(event())
+    response = await integration("silent").invoke(event(data="{}"))
     assert response is None or response.body is None
 
 
@@ -103,7 +196,7 @@ async def test_a_failure_is_raised_and_the_next_event_is_taken(integration, kind
     failing = integration("fail")
     for _ in range(2):
         with pytest.raises(Exception) as failed:
-            await failing.invoke(event(kind))
+            await failing.invoke(event(kind, "{}"))
         assert not isinstance(failed.value, asyncio.CancelledError)
 
 
@@ -115,30 +208,30 @@ async def test_events_do_not_wait_for_each_other(integration):
     assert asyncio.get_running_loop().time() - began < 2 * SLOW_SECONDS
 
 
-async def test_a_call_that_is_cancelled_ends_at_once_and_the_others_go_on(integration):
+async def test_a_call_that_is_cancelled_ends_at_once_and_the_others_go_on(integration, said):
     slow = integration("slow")
-    given_up, kept = (asyncio.create_task(slow.invoke(event(data=data))) for data in ("given up", "kept"))
+    given_up, kept = (asyncio.create_task(slow.invoke(event(data=said(text)))) for text in ("given up", "kept"))
     await asyncio.sleep(SLOW_SECONDS / 2)
     given_up.cancel()
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert given_up.cancelled()
-    assert (await kept).body == "kept"
+    assert (await kept).body == said("kept")
 
 
-async def test_an_event_may_go_to_several_integrations_one_after_another(integration):
-    about = event(data="hello")
+async def test_an_event_may_go_to_several_integrations_one_after_another(integration, said):
+    about = event(data=said("hello"))
     before = about.event
     for behaviour in ("echo", "silent", "echo"):
         await integration(behaviour).invoke(about)
-    assert about.data == "hello"
+    assert about.data == said("hello")
     assert about.event == before
 
 
 # Behind the gateway.
 
 
-async def test_it_serves_a_connection(integration, caplog):
+async def test_it_serves_a_connection(integration, said, raw, caplog):
     async with testing.node([websocket("socket", binary=True)]) as node:
         stage = node.running.gateway.stages["socket"]
 
@@ -161,17 +254,17 @@ async def test_it_serves_a_connection(integration, caplog):
         serve(connect="choose", default="echo", disconnect="silent")
         client = await node.connect("socket", subprotocols=["v0", "v1"])
         assert client.subprotocol == "v1"
-        for data in ("hello", b"\0\xff"):
+        for data in (said("hello"), raw):
             await client.send(data)
             assert await client.receive() == data
 
         serve(default="silent")
-        await client.send("no answer")
+        await client.send(said("no answer"))
         await client.nothing()
         assert caplog.records == []
 
         serve(default="fail", disconnect="fail")
-        await client.send("x")
+        await client.send(said("x"))
         assert (await client.receive_json())["message"] == "Internal server error"
         await client.close()
         await asyncio.sleep(0.1)
